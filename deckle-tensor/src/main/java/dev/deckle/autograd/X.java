@@ -1,0 +1,2 @@
+package dev.deckle.autograd;
+final class X{}

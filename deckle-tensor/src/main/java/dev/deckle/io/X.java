@@ -1,0 +1,2 @@
+package dev.deckle.io;
+final class X{}

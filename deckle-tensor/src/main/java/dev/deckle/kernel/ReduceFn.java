@@ -1,0 +1,7 @@
+package dev.deckle.kernel;
+
+/// How many elements become one.
+public enum ReduceFn {
+    SUM,
+    MAX
+}

@@ -1,0 +1,2 @@
+package dev.deckle.memory;
+final class X{}

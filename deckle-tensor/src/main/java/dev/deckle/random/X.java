@@ -1,0 +1,2 @@
+package dev.deckle.random;
+final class X{}
