@@ -10,7 +10,8 @@ import static jdk.incubator.vector.FloatVector.fromMemorySegment;
 import dev.deckle.kernel.Native;
 import java.nio.ByteOrder;
 
-/// Copies parts of A and B into the order in which [Tile] reads them. Strides are in bytes; what a panel lacks is zero.
+/// Copies parts of A and B into the order in which [Tile] reads them. Strides are in bytes. What a panel lacks
+/// keeps old numbers: their products are not stored.
 final class Pack {
     /// Where the first and the second of two floats are in the long that holds both.
     private static final int FIRST = ORDER == ByteOrder.LITTLE_ENDIAN ? 0 : 32;
@@ -36,12 +37,9 @@ final class Pack {
         lines(a, ars, acs, depth, count, Tile.ROWS, to);
     }
 
-    /// `depth` lines of `length` floats. Line p has the `count` numbers that are `apart` bytes apart from `from + p step`
-    /// on, then zeros.
+    /// `depth` lines of `length` floats. Line p begins with the `count` numbers that are `apart` bytes apart from
+    /// `from + p step` on.
     private static void lines(long from, long apart, long step, int depth, int count, int length, long to) {
-        if (count < length) {
-            Native.zero(to, 4L * depth * length);
-        }
         for (int i = 0; i < count; i += 2) {
             if (i + 1 < count) {
                 twoOfEach(from + i * apart, apart, step, depth, to + 4L * i, 4L * length);
