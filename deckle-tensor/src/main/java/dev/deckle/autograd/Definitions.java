@@ -115,7 +115,7 @@ public final class Definitions {
     }
 
     /// Each key head repeated for the query heads that share it, next to each other: (B, G, S, D) -> (B, G*n, S, D).
-    static Tensor repeatHeads(Tensor x, int n) {
+    public static Tensor repeatHeads(Tensor x, int n) {
         int[] d = x.shape().toArray();
         return x.unsqueeze(2).expand(d[0], d[1], n, d[2], d[3]).reshape(d[0], d[1] * n, d[2], d[3]);
     }

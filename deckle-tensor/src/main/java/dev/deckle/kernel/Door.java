@@ -92,7 +92,7 @@ public final class Door {
 
     private static List<Backend> ask() {
         List<Backend> found = new ArrayList<>();
-        ServiceLoader.load(KernelProvider.class, Door.class.getClassLoader()).stream()
+        ServiceLoader.load(KernelProvider.class).stream()
                 .map(ServiceLoader.Provider::get)
                 .sorted(Comparator.comparingInt(KernelProvider::priority).reversed())
                 .forEach(p -> found.add(open(p)));
