@@ -1,0 +1,106 @@
+package dev.deckle.tokenizer;
+
+import com.google.gson.GsonBuilder;
+import com.google.gson.JsonElement;
+import com.google.gson.JsonObject;
+import com.google.gson.JsonParseException;
+import com.google.gson.JsonParser;
+import com.google.gson.JsonPrimitive;
+import com.google.gson.Strictness;
+import com.google.gson.stream.JsonReader;
+import com.google.gson.stream.JsonToken;
+import java.io.IOException;
+import java.io.StringReader;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.HexFormat;
+import java.util.Optional;
+
+/// The two files of a tokenizer, kept as they were read so that they can be written again.
+///
+/// @param json `tokenizer.json`
+/// @param config `tokenizer_config.json`, empty if there is none
+record TokenizerFiles(JsonObject json, JsonObject config, TokenizerJson.Definition definition) {
+    private static final String JSON = "tokenizer.json";
+    private static final String CONFIG = "tokenizer_config.json";
+
+    /// @throws IllegalArgumentException if `json` is no tokenizer that is supported
+    TokenizerFiles(JsonObject json, JsonObject config) {
+        this(json, config, TokenizerJson.read(json));
+    }
+
+    static TokenizerFiles read(Path fileOrFolder) throws IOException {
+        boolean folder = Files.isDirectory(fileOrFolder);
+        Path file = folder ? fileOrFolder.resolve(JSON) : fileOrFolder;
+        Path configFile = file.resolveSibling(CONFIG);
+        JsonObject config = Files.exists(configFile) ? parse(configFile) : new JsonObject();
+        JsonObject json = parse(file);
+        try {
+            return new TokenizerFiles(json, config);
+        } catch (IllegalArgumentException e) {
+            throw new IOException(file + ": " + e.getMessage(), e);
+        }
+    }
+
+    void write(Path folder) throws IOException {
+        Files.createDirectories(folder);
+        write(folder.resolve(JSON), json);
+        if (!config.isEmpty()) {
+            write(folder.resolve(CONFIG), config);
+        }
+    }
+
+    TokenizerFiles withMaxLength(int tokens) {
+        JsonObject changed = config.deepCopy();
+        changed.addProperty("model_max_length", tokens);
+        return new TokenizerFiles(json, changed, definition);
+    }
+
+    /// A special token by its role: a string, or an object with its `content`.
+    Optional<String> configToken(String role) {
+        JsonElement value = config.get(role);
+        JsonElement content = value instanceof JsonObject o ? o.get("content") : value;
+        return content instanceof JsonPrimitive p && p.isString() ? Optional.of(p.getAsString()) : Optional.empty();
+    }
+
+    String fingerprint() {
+        try {
+            var sha = MessageDigest.getInstance("SHA-256");
+            return HexFormat.of().formatHex(sha.digest(json.toString().getBytes(StandardCharsets.UTF_8)));
+        } catch (NoSuchAlgorithmException e) {
+            throw new AssertionError("every JDK has SHA-256", e);
+        }
+    }
+
+    private static JsonObject parse(Path file) throws IOException {
+        try {
+            var reader = new JsonReader(new StringReader(Files.readString(file)));
+            reader.setStrictness(Strictness.STRICT);
+            JsonElement root = JsonParser.parseReader(reader);
+            if (reader.peek() != JsonToken.END_DOCUMENT || !(root instanceof JsonObject object)) {
+                throw new IOException(file + ": expected one JSON object");
+            }
+            return object;
+        } catch (NoSuchFileException e) {
+            throw new IOException(file + ": no such file", e);
+        } catch (CharacterCodingException e) {
+            throw new IOException(file + ": not UTF-8", e);
+        } catch (JsonParseException e) {
+            throw new IOException(file + ": not JSON: " + e.getMessage().lines().findFirst().orElse(""), e);
+        }
+    }
+
+    /// To a name of its own first, so that a reader never meets half a file.
+    private static void write(Path file, JsonObject object) throws IOException {
+        Path partial = file.resolveSibling(file.getFileName() + ".partial");
+        var gson = new GsonBuilder().setPrettyPrinting().disableHtmlEscaping().serializeNulls().create();
+        Files.writeString(partial, gson.toJson(object) + "\n");
+        Files.move(partial, file, StandardCopyOption.REPLACE_EXISTING, StandardCopyOption.ATOMIC_MOVE);
+    }
+}
