@@ -118,7 +118,8 @@ final class Console implements AutoCloseable {
 
     private void flush() {
         if (out.checkError()) { // flushes
-            throw new UncheckedIOException(new IOException("stdout cannot be written: its reader is gone or its disk is full"));
+            throw new UncheckedIOException(
+                    new IOException("stdout cannot be written: its reader is gone or its disk is full"));
         }
     }
 }

@@ -113,7 +113,8 @@ public final class Deckle {
         @Override
         public String[] getVersion() {
             var version = Deckle.class.getModule().getDescriptor().rawVersion().orElse("of an unknown version");
-            var java = "Java " + Runtime.version() + ", " + System.getProperty("os.name") + " " + System.getProperty("os.arch");
+            var java = "Java " + Runtime.version() + ", " + System.getProperty("os.name") + " "
+                    + System.getProperty("os.arch");
             return new String[] {"deckle " + version, java};
         }
     }

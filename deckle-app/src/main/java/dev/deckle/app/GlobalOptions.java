@@ -47,7 +47,8 @@ final class GlobalOptions {
     void check(CommandLine command) {
         int processors = Runtime.getRuntime().availableProcessors();
         if (threads != null && (threads < 1 || threads > processors)) {
-            var found = "--threads " + threads + ": this machine has " + processors + " processors, so 1 to " + processors;
+            var found =
+                    "--threads " + threads + ": this machine has " + processors + " processors, so 1 to " + processors;
             throw new ParameterException(command, found);
         }
     }

@@ -94,6 +94,7 @@ final class LiveLine implements AutoCloseable {
     /// A duration as people say it: `45 s`, `3 min 20 s`, `2 h 5 min`.
     static String span(Duration d) {
         long s = Math.max(0, d.toSeconds());
-        return s < 60 ? s + " s" : s < 3600 ? s / 60 + " min " + s % 60 + " s" : s / 3600 + " h " + s % 3600 / 60 + " min";
+        return s < 60 ? s + " s"
+                : s < 3600 ? s / 60 + " min " + s % 60 + " s" : s / 3600 + " h " + s % 3600 / 60 + " min";
     }
 }

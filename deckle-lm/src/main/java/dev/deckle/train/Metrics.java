@@ -86,7 +86,8 @@ public final class Metrics implements AutoCloseable {
             JsonElement step = JsonParser.parseString(line).getAsJsonObject().get("step");
             return step == null ? 0 : step.getAsLong();
         } catch (JsonParseException | IllegalStateException | NumberFormatException | UnsupportedOperationException e) {
-            throw new IOException(file + ": line " + number + " should be a JSON object with a step that is a number", e);
+            throw new IOException(file + ": line " + number + " should be a JSON object with a step that is a number",
+                    e);
         }
     }
 }

@@ -53,7 +53,7 @@ public final class TensorBoardWriter implements AutoCloseable {
         Files.createDirectories(folder);
         String host = Objects.requireNonNullElse(System.getenv("HOSTNAME"), "localhost").replace('/', '_');
         String name = "events.out.tfevents." + clock.instant().getEpochSecond() + "." + host;
-        for (int again = 0; ; again++) { // a second run in the same second
+        for (int again = 0;; again++) { // a second run in the same second
             Path file = folder.resolve(again == 0 ? name : name + "." + again);
             FileChannel channel;
             try {
