@@ -10,4 +10,6 @@ module dev.deckle.lm {
     exports dev.deckle.optim;
     exports dev.deckle.tokenizer;
     exports dev.deckle.train;
+
+    opens dev.deckle.train to com.google.gson;
 }

@@ -22,7 +22,9 @@ import picocli.CommandLine.ScopeType;
         versionProvider = Deckle.Version.class,
         sortOptions = false,
         usageHelpAutoWidth = true,
-        subcommands = {Completion.class},
+        subcommands = {
+            Train.class, Generate.class, Score.class, Tokenize.class, Completion.class
+        },
         synopsisSubcommandLabel = "VERB",
         commandListHeading = "%nVerbs:%n",
         optionListHeading = "%nOptions:%n",

@@ -1,6 +1,5 @@
 package dev.deckle.nn;
 
-import dev.deckle.compute.Pointwise;
 import dev.deckle.memory.ModelMemory;
 import dev.deckle.tensor.DType;
 import dev.deckle.tensor.Shape;
@@ -45,8 +44,8 @@ public final class KvCache implements AutoCloseable {
             layers.add(new KeysValues(buffer(keys), buffer(values)));
         }
         KeysValues all = layers.get(layer);
-        Pointwise.copy(keys.detach(), all.keys.slice(2, length, length + t));
-        Pointwise.copy(values.detach(), all.values.slice(2, length, length + t));
+        keys.copyInto(all.keys.slice(2, length, length + t));
+        values.copyInto(all.values.slice(2, length, length + t));
         return new KeysValues(all.keys.slice(2, 0, length + t), all.values.slice(2, 0, length + t));
     }
 

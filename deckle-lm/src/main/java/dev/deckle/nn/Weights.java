@@ -1,7 +1,6 @@
 package dev.deckle.nn;
 
 import dev.deckle.autograd.Leaf;
-import dev.deckle.compute.Pointwise;
 import dev.deckle.memory.ModelMemory;
 import dev.deckle.random.Generator;
 import dev.deckle.tensor.DType;
@@ -100,7 +99,7 @@ public final class Weights {
         if (!root.trainable && t.dtype() == DType.F32) {
             return t;
         }
-        Tensor own = Pointwise.copy(t, Tensor.empty(root.memory, DType.F32, shape));
+        Tensor own = t.copyInto(Tensor.empty(root.memory, DType.F32, shape));
         return root.trainable ? trainable(own) : own;
     }
 

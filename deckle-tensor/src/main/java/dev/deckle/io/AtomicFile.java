@@ -53,7 +53,7 @@ public final class AtomicFile {
     }
 
     /// Why, in words: file system exceptions often say nothing but the file's name.
-    static String reason(IOException e) {
+    public static String reason(IOException e) {
         return switch (e) {
             case java.nio.file.AccessDeniedException _ -> "no permission";
             case java.nio.file.NoSuchFileException _ -> "the folder does not exist";

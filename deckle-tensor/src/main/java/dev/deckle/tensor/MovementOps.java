@@ -38,7 +38,7 @@ interface MovementOps {
         return shape.equals(self().shape()) ? self() : Eager.run(new Op.Reshape(contiguous(), shape));
     }
 
-    /// Dimension i of the result is dimension order[i] of this.
+    /// Dimension i of the result is dimension `order[i]` of this.
     default Tensor permute(int... order) {
         return Eager.run(new Op.Permute(self(), IntStream.of(order).map(self().shape()::axis).boxed().toList()));
     }

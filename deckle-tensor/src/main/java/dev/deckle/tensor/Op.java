@@ -83,7 +83,7 @@ public sealed interface Op {
         }
     }
 
-    /// Dimension i of the result is dimension order[i] of x.
+    /// Dimension i of the result is dimension `order[i]` of x.
     record Permute(Tensor x, List<Integer> order) implements Op {
         @Override
         public List<Tensor> inputs() {
@@ -231,7 +231,7 @@ public sealed interface Op {
         }
     }
 
-    /// -log softmax(logits)[target] a row: logits (N, C), targets (N) I64, result (N); 0 where the target is
+    /// `-log softmax(logits)[target]` a row: logits (N, C), targets (N) I64, result (N); 0 where the target is
     /// `ignoreIndex`. Kept: logSumExp (N).
     record CrossEntropy(Tensor logits, Tensor targets, long ignoreIndex, Tensor logSumExp) implements Op {
         @Override

@@ -338,6 +338,15 @@ public final class Tensor implements ElementwiseOps, MovementOps, ReduceOps {
         return v;
     }
 
+    /// Writes these values over `target`, of the same shape and any type and layout, and returns it. For what outlives a
+    /// step: parameters, optimizer moments, KV caches; nothing is recorded.
+    public Tensor copyInto(Tensor target) {
+        if (!target.shape.equals(shape)) {
+            throw new IllegalArgumentException("copyInto: " + shape + " does not fit " + target.shape);
+        }
+        return Pointwise.copy(this, target);
+    }
+
     /// A copy in the lifetime around the current [Workspace], without history.
     public Tensor keep() {
         return Pointwise.copy(this, on(Workspace.allocateOutside(bytes()), 0, dtype, shape));

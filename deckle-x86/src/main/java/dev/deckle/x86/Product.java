@@ -54,7 +54,7 @@ record Product(
                 long strip = pack ? (long) roundUp(kn, lanes) * bytes : bytes;
                 long to = from;
                 if (pack) {
-                    to = Scratch.bytes(0, ceilDiv(columns, lanes) * strip);
+                    to = Scratch.bytes(7, ceilDiv(columns, lanes) * strip);
                     packB(from, to, strip, columns, kn);
                 }
                 for (int i = 0; i < m; i += height) {
