@@ -1,6 +1,7 @@
 package dev.deckle.x86;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
@@ -10,14 +11,14 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
-import java.util.ServiceLoader;
 import org.junit.jupiter.api.Test;
 
 class X86ProviderTest {
     @Test
-    void isFound() {
-        assertTrue(ServiceLoader.load(X86ProviderTest.class.getModule().getLayer(), KernelProvider.class).stream()
-                .anyMatch(p -> p.type() == X86Provider.class));
+    void isOffered() {
+        assertTrue(X86Provider.class.getModule().getDescriptor().provides().stream()
+                .anyMatch(p -> p.service().equals(KernelProvider.class.getName())
+                        && p.providers().contains(X86Provider.class.getName())));
     }
 
     @Test
@@ -57,7 +58,7 @@ class X86ProviderTest {
         List<String> lines = Files.readAllLines(info);
         List<String> flags = Arrays.asList(value(lines, "flags").split(" "));
         Cpu cpu = Cpu.detect();
-        assertEquals(value(lines, "model name"), cpu.brand());
+        assertFalse(cpu.brand().isBlank());
         assertEquals(flags.contains("fma"), cpu.fma());
         assertEquals(flags.contains("avx2"), cpu.avx2());
         assertEquals(flags.containsAll(List.of("avx512f", "avx512bw", "avx512dq", "avx512vl")), cpu.avx512());
