@@ -1,18 +1,7 @@
 package dev.deckle.x86;
 
 import static dev.deckle.x86.Asm.Mem.at;
-import static dev.deckle.x86.Asm.Reg.R10;
-import static dev.deckle.x86.Asm.Reg.R11;
-import static dev.deckle.x86.Asm.Reg.R8;
-import static dev.deckle.x86.Asm.Reg.R9;
-import static dev.deckle.x86.Asm.Reg.RAX;
-import static dev.deckle.x86.Asm.Reg.RBP;
-import static dev.deckle.x86.Asm.Reg.RBX;
-import static dev.deckle.x86.Asm.Reg.RCX;
-import static dev.deckle.x86.Asm.Reg.RDI;
-import static dev.deckle.x86.Asm.Reg.RDX;
-import static dev.deckle.x86.Asm.Reg.RSI;
-import static dev.deckle.x86.Asm.Reg.RSP;
+import static dev.deckle.x86.Asm.Reg.*;
 
 import dev.deckle.x86.Asm.Mem;
 import dev.deckle.x86.Asm.Reg;

@@ -6,145 +6,174 @@ import dev.deckle.kernel.Team;
 import dev.deckle.x86.Tile.Form;
 import dev.deckle.x86.Tile.Width;
 
-/// One matrix product, cut to fit the caches. Sizes alone decide the cut, so results do not depend on threads.
+/// One matrix product `C (+)= A B` and the three ways to do it:
+/// - few rows, B transposed (a token times a weight matrix): dot products, W read once as it lies;
+/// - small: tiles over A and B where they lie; only a transposed B is packed, into the thread's scratch memory;
+/// - large: [Blocked], both operands packed once and shared by the team.
 ///
-/// Strides are in bytes. `bTransposed`: B's columns are contiguous, `ldb` apart, as in x W^T.
+/// Sizes alone choose the way and cut it into tasks, so no bit of the result depends on the threads.
+///
+/// Strides are in bytes. B's rows are `ldb` apart, each contiguous; with `bTransposed` its columns are, as in x W^T.
 record Product(
         Code code, int m, int n, int k, long a, Form aForm, long lda, long b, boolean bTransposed, long ldb,
         long c, long ldc, boolean accumulate, Team team) {
-    /// Steps along k that are done at once: a panel of A this deep stays in the first-level cache while B streams by.
-    private static final int KC = Integer.getInteger("kc", 512);
-    private static final int COLUMNS = 256;
-    private static final int ROW_PANELS = Integer.getInteger("mb", 8);
+    /// Steps along k that are done at once: so deep a panel of A stays in the first-level cache while B streams by, and
+    /// so deep a block of B in the second-level cache.
+    static final int DEPTH = 512;
+    /// Up to this many rows, dot products are ahead of tiles.
+    private static final int FEW = 8;
+    /// Up to this many rows, packed numbers would be used too seldom to pay for the packing.
+    private static final int LOW = 128;
+    /// Up to this many multiply-adds, one thread is done before another has woken.
+    private static final long SMALL = 128 * 128 * 128;
+    /// What a task of dot products reads of W: it stays in the second-level cache for a second pass.
+    private static final int DOT_BYTES = 256 << 10;
 
     void run() {
-        if (m <= 128 || (long) m * n * k <= 128 * 128 * 128) {
-            direct();
+        if (bTransposed && aForm == Form.ROWS && m <= FEW) {
+            dots(a, lda, m, b, ldb, n, ldc, Float.BYTES);
+        } else if (bTransposed && aForm == Form.ROWS && n <= FEW) {
+            dots(b, ldb, n, a, lda, m, Float.BYTES, ldc);
+        } else if (m <= LOW || (long) m * n * k <= SMALL) {
+            tiles();
         } else {
-            packed();
+            new Blocked(this).run();
         }
     }
 
-    private static int ceilDiv(int a, int b) {
-        return (a + b - 1) / b;
+    static int ceilDiv(int a, int b) {
+        return Math.ceilDiv(a, b);
     }
 
-    private static int roundUp(int a, int to) {
-        return ceilDiv(a, to) * to;
+    /// The size of equal parts of `all`, none above `most` if that is a multiple of `unit`.
+    static int evenly(int all, int most, int unit) {
+        return ceilDiv(ceilDiv(all, ceilDiv(all, most)), unit) * unit;
     }
 
-    /// Of equal parts no larger than `most`, the size.
-    private static int evenly(int all, int most, int unit) {
-        return roundUp(ceilDiv(all, ceilDiv(all, most)), unit);
+    private boolean small() {
+        return (long) m * n * k <= SMALL;
     }
 
-    private void direct() {
-        int lanes = code.isa.lanes;
-        int bytes = code.isa.bytes();
-        int nc = evenly(n, 128, 2 * lanes);
-        int kc = evenly(k, KC, lanes);
-        int height = evenly(m, code.isa.rows, 1);
-        boolean pack = bTransposed;
-        team.parallelFor(ceilDiv(n, nc), task -> {
-            int n0 = task * nc;
-            int columns = Math.min(nc, n - n0);
-            for (int k0 = 0; k0 < k; k0 += kc) {
-                int kn = Math.min(kc, k - k0);
-                long from = bTransposed ? b + n0 * ldb + 4L * k0 : b + k0 * ldb + 4L * n0;
-                long strip = pack ? (long) roundUp(kn, lanes) * bytes : bytes;
-                long to = from;
-                if (pack) {
-                    to = Scratch.bytes(7, ceilDiv(columns, lanes) * strip);
-                    packB(from, to, strip, columns, kn);
+    /// `out[x, w] = x . w` for few rows of X; element (x, w) of C is at `c + x stepX + w stepW`.
+    private void dots(long x, long ldx, int xs, long w, long ldw, int ws, long stepX, long stepW) {
+        int group = Dot.GROUP;
+        int blocks = k / code.isa.lanes;
+        int rest = k % code.isa.lanes;
+        long mask = rest == 0 ? 0 : code.mask(rest);
+        int rows = evenly(ws, Math.max(group, DOT_BYTES / Float.BYTES / k), group);
+        team.parallelFor(ceilDiv(ws, rows), task -> {
+            int w0 = task * rows;
+            int wn = Math.min(rows, ws - w0);
+            int whole = wn / group;
+            long from = w + w0 * ldw;
+            long ld = 4L * (rows + group);
+            long sums = Scratch.bytes(7, xs * ld); // (xs, rows)
+            int xn;
+            for (int x0 = 0; x0 < xs; x0 += xn) {
+                xn = Math.min(Dot.maxRows(code.isa), xs - x0);
+                long xi = x + x0 * ldx;
+                long to = sums + x0 * ld;
+                if (whole > 0) {
+                    Linux.call(code.dot(xn), xi, ldx, from, ldw, to, ld, whole, blocks, mask, 0, 0);
                 }
-                for (int i = 0; i < m; i += height) {
-                    long panel = aForm == Form.ROWS ? a + i * lda + 4L * k0 : a + k0 * lda + 4L * i;
-                    tile(Math.min(height, m - i), columns, kn, panel, aForm, lda, to, pack ? bytes : ldb, strip,
-                            c + i * ldc + 4L * n0, accumulate || k0 > 0);
+                for (int j = whole * group; j < wn; j++) { // a group of one row, four times over
+                    Linux.call(code.dot(xn), xi, ldx, from + j * ldw, 0, to + 4L * j, ld, 1, blocks, mask, 0, 0);
+                }
+            }
+            for (int i = 0; i < xs; i++) {
+                long to = c + i * stepX + w0 * stepW;
+                for (int j = 0; j < wn; j++, to += stepW) {
+                    float sum = Native.getFloat(sums + i * ld + 4L * j);
+                    Native.setFloat(to, accumulate ? Native.getFloat(to) + sum : sum);
                 }
             }
         });
     }
 
-    private void packed() {
+    /// Each task makes some columns of C.
+    private void tiles() {
         int lanes = code.isa.lanes;
-        int bytes = code.isa.bytes();
-        int kc = evenly(k, KC, lanes);
+        int columns = evenly(n, small() ? 256 : 64, 2 * lanes);
+        int depth = evenly(k, DEPTH, lanes);
         int height = evenly(m, code.isa.rows, 1);
-        // what fits the buffers: whole k if possible, so that C is written once
-        int ko = kc * (int) Math.min(ceilDiv(k, kc), PackBuffers.HALF / 4 / 1024 / kc);
-        long panelBytes = aForm == Form.ROWS ? height * (4L * kc + 64) : (long) kc * bytes;
-        long aLd = aForm == Form.ROWS ? 4L * kc + 64 : bytes;
-        int kBlocks = ko / kc;
-        int mo = (int) Math.min(m, PackBuffers.HALF / (panelBytes * kBlocks) * height);
-        int no = (int) Math.min(roundUp(n, lanes), PackBuffers.HALF / ((long) ko * bytes) * lanes);
-        long buffer = PackBuffers.take();
-        long packedA = buffer;
-        long packedB = buffer + PackBuffers.HALF;
-        for (int kStart = 0; kStart < k; kStart += ko) {
-            for (int nStart = 0; nStart < n; nStart += no) {
-                for (int mStart = 0; mStart < m; mStart += mo) {
-                    int kS = kStart, nS = nStart, mS = mStart;
-                    int kAll = Math.min(ko, k - kS), nAll = Math.min(no, n - nS), mAll = Math.min(mo, m - mS);
-                    int blocks = ceilDiv(kAll, kc), panels = ceilDiv(mAll, height), strips = ceilDiv(nAll, lanes);
-                    long stripBytes = (long) kc * bytes;
-                    int aTasks = ceilDiv(panels, 8), bTasks = mS > 0 ? 0 : ceilDiv(nAll, COLUMNS);
-                    team.parallelFor((aTasks + bTasks) * blocks, task -> {
-                        int q = task % blocks;
-                        int part = task / blocks;
-                        int k0 = kS + q * kc;
-                        int kn = Math.min(kc, k - k0);
-                        if (part < aTasks) {
-                            int i0 = part * 8 * height;
-                            int rows = Math.min(8 * height, mAll - i0);
-                            long to = packedA + ((long) q * panels + part * 8) * panelBytes;
-                            if (aForm == Form.ROWS) {
-                                for (int i = 0; i < rows; i++) {
-                                    Native.copy(a + (mS + i0 + i) * lda + 4L * k0, to + i * aLd, 4L * kn);
-                                }
-                            } else {
-                                copy(a + k0 * lda + 4L * (mS + i0), lda, to, panelBytes, rows, height, kn);
-                            }
-                        } else {
-                            int j0 = (part - aTasks) * COLUMNS;
-                            packB(bTransposed ? b + (nS + j0) * ldb + 4L * k0 : b + k0 * ldb + 4L * (nS + j0),
-                                    packedB + ((long) q * strips + j0 / lanes) * stripBytes, stripBytes,
-                                    Math.min(COLUMNS, nAll - j0), kn);
-                        }
-                    });
-                    int rowParts = ceilDiv(panels, ROW_PANELS);
-                    team.parallelFor(rowParts * ceilDiv(nAll, COLUMNS), task -> {
-                        int j0 = task / rowParts * COLUMNS;
-                        int p0 = task % rowParts * ROW_PANELS;
-                        int columns = Math.min(COLUMNS, nAll - j0);
-                        for (int q = 0; q < blocks; q++) {
-                            int kn = Math.min(kc, kAll - q * kc);
-                            long bq = packedB + ((long) q * strips + j0 / lanes) * stripBytes;
-                            for (int p = p0; p < Math.min(panels, p0 + ROW_PANELS); p++) {
-                                tile(Math.min(height, mAll - p * height), columns, kn,
-                                        packedA + ((long) q * panels + p) * panelBytes, aForm, aLd,
-                                        bq, bytes, stripBytes,
-                                        c + (mS + (long) p * height) * ldc + 4L * (nS + j0), accumulate || kS > 0 || q > 0);
-                            }
-                        }
-                    });
+        long vector = code.isa.bytes();
+        team.parallelFor(ceilDiv(n, columns), task -> {
+            int j0 = task * columns;
+            int jn = Math.min(columns, n - j0);
+            for (int k0 = 0; k0 < k; k0 += depth) {
+                int kn = Math.min(depth, k - k0);
+                long bk = atB(k0, j0);
+                long ld = ldb;
+                long strip = vector;
+                if (bTransposed) {
+                    strip = depth * vector;
+                    ld = vector;
+                    bk = Scratch.bytes(7, ceilDiv(jn, lanes) * strip);
+                    packB(k0, kn, j0, jn, bk, strip);
+                }
+                for (int i = 0; i < m; i += height) {
+                    tile(Math.min(height, m - i), jn, kn, atA(i, k0), lda, bk, ld, strip, atC(i, j0),
+                            accumulate || k0 > 0);
                 }
             }
-        }
-        PackBuffers.giveBack(buffer);
+        });
+    }
+
+    // ---- where things lie
+
+    long atA(int i, int k0) {
+        return aForm == Form.ROWS ? a + i * lda + 4L * k0 : a + k0 * lda + 4L * i;
+    }
+
+    private long atB(int k0, int j) {
+        return bTransposed ? b + j * ldb + 4L * k0 : b + k0 * ldb + 4L * j;
+    }
+
+    long atC(int i, int j) {
+        return c + i * ldc + 4L * j;
     }
 
     // ---- calls of the kernels
 
-    private void packB(long from, long to, long strip, int columns, int kn) {
-        if (bTransposed) {
-            transpose(from, ldb, to, strip, columns, kn);
-        } else {
-            copy(from, ldb, to, strip, columns, code.isa.lanes, kn);
+    /// C (rows, columns) at `ci` (+)= A (rows, kn) at `ai` times B (kn, columns) at `bi`, see [Tile].
+    void tile(
+            int rows, int columns, int kn, long ai, long ldai, long bi, long ldbi, long strip, long ci, boolean add) {
+        int lanes = code.isa.lanes;
+        int pairs = columns / (2 * lanes);
+        int rest = columns % (2 * lanes);
+        long flag = add ? 1 : 0;
+        if (pairs > 0) {
+            Linux.call(code.tile(rows, aForm, Width.TWO), ci, ldc, ai, ldai, bi, ldbi, strip, pairs, kn, flag, 0);
+        }
+        if (rest > 0) {
+            Width width = rest > lanes ? Width.TWO_MASKED : Width.ONE_MASKED;
+            long mask = code.mask(rest > lanes ? rest - lanes : rest);
+            Linux.call(code.tile(rows, aForm, width),
+                    ci + 8L * pairs * lanes, ldc, ai, ldai, bi + 2 * pairs * strip, ldbi, strip, 1, kn, flag, mask);
         }
     }
 
-    /// Strips of `width` columns from rows that lie along them.
+    /// A (rows, kn) to panels of `height` rows, `panel` bytes apart, in A's own form: rows `ld` apart, or strips.
+    void packA(int i0, int rows, int k0, int kn, int height, long to, long panel, long ld) {
+        if (aForm == Form.COLUMNS) {
+            copy(atA(i0, k0), lda, to, panel, rows, height, kn);
+            return;
+        }
+        for (int i = 0; i < rows; i++) {
+            Native.copy(atA(i0 + i, k0), to + i / height * panel + i % height * ld, 4L * kn);
+        }
+    }
+
+    /// B (kn, columns) to strips, `strip` bytes apart, of kn vectors (a transposed B: rounded up to whole blocks).
+    void packB(int k0, int kn, int j0, int columns, long to, long strip) {
+        if (bTransposed) {
+            transpose(atB(k0, j0), ldb, to, strip, columns, kn);
+        } else {
+            copy(atB(k0, j0), ldb, to, strip, columns, code.isa.lanes, kn);
+        }
+    }
+
+    /// Strips of `width` columns from rows that lie across them.
     private void copy(long from, long ld, long to, long strip, int columns, int width, int kn) {
         int whole = columns / width;
         int rest = columns % width;
@@ -157,7 +186,7 @@ record Product(
         }
     }
 
-    /// Strips of one vector of columns from columns that are contiguous.
+    /// Strips from columns that are contiguous.
     private void transpose(long from, long ld, long to, long strip, int columns, int kn) {
         int lanes = code.isa.lanes;
         int whole = columns / lanes;
@@ -169,26 +198,9 @@ record Product(
             int rows = Math.min(lanes, columns - s * lanes);
             for (int k0 = rows == lanes ? blocks * lanes : 0; k0 < kn; k0 += lanes) {
                 Linux.call(code.transposeEdge, from + s * lanes * ld + 4L * k0, ld,
-                        to + s * strip + (long) k0 * code.isa.bytes(), rows, code.mask(Math.min(lanes, kn - k0)), 0);
+                        to + s * strip + (long) k0 * code.isa.bytes(), rows, code.mask(Math.min(lanes, kn - k0)), 0,
+                        0, 0, 0, 0, 0);
             }
-        }
-    }
-
-    private void tile(
-            int rows, int columns, int kn, long a, Form form, long lda, long b, long ldb, long strip,
-            long c, boolean add) {
-        int lanes = code.isa.lanes;
-        int pairs = columns / (2 * lanes);
-        int rest = columns % (2 * lanes);
-        int flag = add ? 1 : 0;
-        if (pairs > 0) {
-            Linux.call(code.tile(rows, form, Width.TWO), c, ldc, a, lda, b, ldb, strip, pairs, kn, flag, 0);
-        }
-        if (rest > 0) {
-            Width width = rest > lanes ? Width.TWO_MASKED : Width.ONE_MASKED;
-            long mask = code.mask(rest > lanes ? rest - lanes : rest);
-            Linux.call(code.tile(rows, form, width), c + 4L * pairs * 2 * lanes, ldc, a, lda, b + 2 * pairs * strip, ldb,
-                    strip, 1, kn, flag, mask);
         }
     }
 }

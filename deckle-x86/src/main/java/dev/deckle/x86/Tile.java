@@ -1,19 +1,7 @@
 package dev.deckle.x86;
 
 import static dev.deckle.x86.Asm.Mem.at;
-import static dev.deckle.x86.Asm.Reg.R10;
-import static dev.deckle.x86.Asm.Reg.R11;
-import static dev.deckle.x86.Asm.Reg.R12;
-import static dev.deckle.x86.Asm.Reg.R8;
-import static dev.deckle.x86.Asm.Reg.R9;
-import static dev.deckle.x86.Asm.Reg.RAX;
-import static dev.deckle.x86.Asm.Reg.RBP;
-import static dev.deckle.x86.Asm.Reg.RBX;
-import static dev.deckle.x86.Asm.Reg.RCX;
-import static dev.deckle.x86.Asm.Reg.RDI;
-import static dev.deckle.x86.Asm.Reg.RDX;
-import static dev.deckle.x86.Asm.Reg.RSI;
-import static dev.deckle.x86.Asm.Reg.RSP;
+import static dev.deckle.x86.Asm.Reg.*;
 
 import dev.deckle.x86.Asm.Mem;
 import dev.deckle.x86.Asm.Op;
@@ -52,9 +40,8 @@ record Tile(int rows, Form form, Width width, Op multiply) {
         ONE_MASKED
     }
 
-    private static final int UNROLL = Integer.getInteger("unroll", 1);
     /// How far ahead of its use a strip of B is fetched, in bytes.
-    private static final int AHEAD = Integer.getInteger("ahead", 1024);
+    private static final int AHEAD = 1024;
 
     private static final Reg C = RDI;
     private static final Reg LDC = RSI;
@@ -187,7 +174,7 @@ record Tile(int rows, Form form, Width width, Op multiply) {
             } else {
                 asm.load(free + v, b);
             }
-            if (AHEAD > 0) asm.prefetch(b.plus(AHEAD));
+            asm.prefetch(b.plus(AHEAD));
         }
         for (int r = 0; r < rows; r++) {
             asm.broadcast(broadcast, a(r));

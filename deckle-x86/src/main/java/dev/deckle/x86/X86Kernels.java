@@ -90,9 +90,11 @@ final class X86Kernels implements Kernels {
             }
             return;
         }
+        // a single column is a transposed B as well, which the dot products like
+        boolean bTransposed = bColumns && (!bRows || k > 1);
         new Product(code, m, n, k,
                 a, aRows ? Form.ROWS : Form.COLUMNS, 4 * (aRows ? ars : acs),
-                b, !bRows, 4 * (bRows ? brs : bcs),
+                b, bTransposed, 4 * (bTransposed ? bcs : brs),
                 c, 4 * crs, accumulate, team).run();
     }
 
