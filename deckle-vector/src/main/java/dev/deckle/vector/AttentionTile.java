@@ -5,7 +5,6 @@ import static dev.deckle.vector.Lanes.all;
 import static dev.deckle.vector.Lanes.first;
 import static dev.deckle.vector.Lanes.load;
 import static dev.deckle.vector.Lanes.store;
-import static jdk.incubator.vector.VectorOperators.ADD;
 import static jdk.incubator.vector.VectorOperators.GT;
 import static jdk.incubator.vector.VectorOperators.MAX;
 
@@ -106,14 +105,14 @@ final class AttentionTile {
             store(p, s + 4L * i);
             sum = sum.add(p);
         }
-        float total = sum.reduceLanes(ADD);
+        float total = Lanes.sum(sum);
         return i == n ? total : total + expRest(s + 4L * i, first(n - i), scale, shift);
     }
 
     private static float expRest(long s, VectorMask<Float> rest, float scale, float shift) {
         FloatVector p = VectorMath.exp(load(s, rest).mul(scale).sub(shift));
         store(p, s, rest);
-        return p.reduceLanes(ADD, rest);
+        return Lanes.sum(all(0f).blend(p, rest));
     }
 
     private static void scale(long o, int n, float factor) {

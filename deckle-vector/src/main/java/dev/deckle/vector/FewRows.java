@@ -6,7 +6,6 @@ import static dev.deckle.vector.Lanes.first;
 import static dev.deckle.vector.Lanes.load;
 import static dev.deckle.vector.Lanes.spread;
 import static dev.deckle.vector.Lanes.store;
-import static jdk.incubator.vector.VectorOperators.ADD;
 
 import dev.deckle.kernel.Native;
 import dev.deckle.kernel.Team;
@@ -74,7 +73,7 @@ final class FewRows {
     }
 
     private static void finish(FloatVector s, long a, long b, int p, int k, long c, boolean accumulate) {
-        float sum = s.reduceLanes(ADD);
+        float sum = Lanes.sum(s);
         for (; p < k; p++) {
             sum += Native.getFloat(a + 4L * p) * Native.getFloat(b + 4L * p);
         }

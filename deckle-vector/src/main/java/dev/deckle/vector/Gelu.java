@@ -1,9 +1,9 @@
 package dev.deckle.vector;
 
 import static dev.deckle.vector.Lanes.BYTES;
-import static dev.deckle.vector.Lanes.all;
 import static dev.deckle.vector.Lanes.load;
 import static dev.deckle.vector.Lanes.store;
+import static jdk.incubator.vector.VectorOperators.GT;
 
 import jdk.incubator.vector.FloatVector;
 
@@ -51,7 +51,8 @@ final class Gelu {
         for (long i = 0; i < bytes; i += BYTES) {
             FloatVector v = load(x + i);
             FloatVector u = inner(v);
-            FloatVector slope = v.mul(sigmoidSlope(u)).mul(innerSlope(v));
+            // far out s is 0 or 1, and 0 times a u' that overflows would be NaN
+            FloatVector slope = v.mul(sigmoidSlope(u)).mul(innerSlope(v)).blend(0f, v.abs().compare(GT, 100f));
             store(slope.add(VectorMath.sigmoid(u)).mul(load(dy + i)), dx + i);
         }
     }

@@ -4,6 +4,7 @@ import dev.deckle.kernel.Native;
 import java.nio.ByteOrder;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.VectorMask;
+import jdk.incubator.vector.VectorShuffle;
 import jdk.incubator.vector.VectorSpecies;
 
 /// The machine's float vector and the ways between it and memory.
@@ -22,6 +23,11 @@ final class Lanes {
 
     private static final ByteOrder ORDER = ByteOrder.nativeOrder();
 
+    private static final VectorShuffle<Float> DOWN_1 = VectorShuffle.iota(F, 1, 1, true);
+    private static final VectorShuffle<Float> DOWN_2 = VectorShuffle.iota(F, 2, 1, true);
+    private static final VectorShuffle<Float> DOWN_4 = VectorShuffle.iota(F, 4, 1, true);
+    private static final VectorShuffle<Float> DOWN_8 = VectorShuffle.iota(F, 8, 1, true);
+
     private Lanes() {}
 
     static FloatVector load(long address) {
@@ -39,6 +45,19 @@ final class Lanes {
     /// One float of memory in all lanes.
     static FloatVector spread(long address) {
         return FloatVector.broadcast(F, Native.getFloat(address));
+    }
+
+    /// The sum of all lanes, as a tree. `reduceLanes(ADD)` may take any order, and does: interpreted code adds from left
+    /// to right and compiled code does not, so the same call would give other bits once it is warm.
+    static float sum(FloatVector v) {
+        if (N > 8) {
+            v = v.add(v.rearrange(DOWN_8));
+        }
+        if (N > 4) {
+            v = v.add(v.rearrange(DOWN_4));
+        }
+        v = v.add(v.rearrange(DOWN_2));
+        return v.add(v.rearrange(DOWN_1)).lane(0);
     }
 
     /// The lanes below `count`.

@@ -5,7 +5,6 @@ import static dev.deckle.vector.Lanes.all;
 import static dev.deckle.vector.Lanes.first;
 import static dev.deckle.vector.Lanes.load;
 import static dev.deckle.vector.Lanes.store;
-import static jdk.incubator.vector.VectorOperators.ADD;
 
 import dev.deckle.kernel.Native;
 import jdk.incubator.vector.FloatVector;
@@ -53,7 +52,7 @@ final class Norm {
         for (; i <= n - N; i += N) {
             sum = load(a + 4L * i).mul(load(b + 4L * i)).fma(load(c + 4L * i), sum);
         }
-        float s = sum.reduceLanes(ADD);
+        float s = Lanes.sum(sum);
         for (; i < n; i++) {
             s += Native.getFloat(a + 4L * i) * Native.getFloat(b + 4L * i) * Native.getFloat(c + 4L * i);
         }
@@ -97,7 +96,7 @@ final class Norm {
             FloatVector c = load(x + 4L * i).sub(mu);
             sum = c.fma(c, sum);
         }
-        float s = sum.reduceLanes(ADD);
+        float s = Lanes.sum(sum);
         for (; i < n; i++) {
             float c = Native.getFloat(x + 4L * i) - mu;
             s += c * c;
@@ -138,7 +137,7 @@ final class Norm {
         for (; i <= n - N; i += N) {
             sum = load(a + 4L * i).mul(load(b + 4L * i)).fma(load(x + 4L * i).sub(mu), sum);
         }
-        float s = sum.reduceLanes(ADD);
+        float s = Lanes.sum(sum);
         for (; i < n; i++) {
             s += Native.getFloat(a + 4L * i) * Native.getFloat(b + 4L * i) * (Native.getFloat(x + 4L * i) - mu);
         }

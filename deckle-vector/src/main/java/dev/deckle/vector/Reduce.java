@@ -7,7 +7,6 @@ import static dev.deckle.vector.Lanes.all;
 import static dev.deckle.vector.Lanes.first;
 import static dev.deckle.vector.Lanes.load;
 import static dev.deckle.vector.Lanes.store;
-import static jdk.incubator.vector.VectorOperators.ADD;
 import static jdk.incubator.vector.VectorOperators.F2D;
 import static jdk.incubator.vector.VectorOperators.MAX;
 
@@ -63,7 +62,7 @@ final class Reduce {
             s2 = s2.add(load(at + 2 * BYTES));
             s3 = s3.add(load(at + 3 * BYTES));
         }
-        return s0.add(s1).add(s2.add(s3)).reduceLanes(ADD) + blockRest(x + 4L * i, n - i);
+        return Lanes.sum(s0.add(s1).add(s2.add(s3))) + blockRest(x + 4L * i, n - i);
     }
 
     private static float blockRest(long x, int n) {
@@ -72,7 +71,7 @@ final class Reduce {
         for (; i <= n - N; i += N) {
             s = s.add(load(x + 4L * i));
         }
-        return i == n ? s.reduceLanes(ADD) : s.add(load(x + 4L * i, first(n - i))).reduceLanes(ADD);
+        return Lanes.sum(i == n ? s : s.add(load(x + 4L * i, first(n - i))));
     }
 
     private static float max(long x, long n) {
@@ -138,10 +137,18 @@ final class Reduce {
             s0 = low.fma(low, s0);
             s1 = high.fma(high, s1);
         }
-        double sum = s0.add(s1).reduceLanes(ADD);
+        double sum = sumLanes(s0.add(s1));
         for (long i = whole; i < n; i++) {
             double e = Native.getFloat(x + 4 * i);
             sum += e * e;
+        }
+        return sum;
+    }
+
+    private static double sumLanes(DoubleVector v) {
+        double sum = 0;
+        for (double lane : v.toArray()) {
+            sum += lane;
         }
         return sum;
     }

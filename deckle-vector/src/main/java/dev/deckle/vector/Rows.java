@@ -4,7 +4,6 @@ import static dev.deckle.vector.Lanes.BYTES;
 import static dev.deckle.vector.Lanes.N;
 import static dev.deckle.vector.Lanes.all;
 import static dev.deckle.vector.Lanes.load;
-import static jdk.incubator.vector.VectorOperators.ADD;
 
 import dev.deckle.kernel.Native;
 import jdk.incubator.vector.FloatVector;
@@ -27,7 +26,7 @@ final class Rows {
             s0 = load(a + 4L * i).fma(load(b + 4L * i), s0);
             i += N;
         }
-        float sum = s0.add(s1).reduceLanes(ADD);
+        float sum = Lanes.sum(s0.add(s1));
         for (; i < n; i++) {
             sum += Native.getFloat(a + 4L * i) * Native.getFloat(b + 4L * i);
         }

@@ -5,7 +5,6 @@ import static dev.deckle.vector.Lanes.all;
 import static dev.deckle.vector.Lanes.first;
 import static dev.deckle.vector.Lanes.load;
 import static dev.deckle.vector.Lanes.store;
-import static jdk.incubator.vector.VectorOperators.ADD;
 import static jdk.incubator.vector.VectorOperators.GT;
 import static jdk.incubator.vector.VectorOperators.MAX;
 
@@ -64,13 +63,13 @@ final class Softmax {
         for (; i <= n - N; i += N) {
             sum = sum.add(VectorMath.exp(load(x + 4L * i).sub(max)));
         }
-        float s = sum.reduceLanes(ADD);
+        float s = Lanes.sum(sum);
         return i == n ? s : s + restSumExp(x + 4L * i, n - i, max);
     }
 
     private static float restSumExp(long x, int n, float max) {
         var mask = first(n);
-        return VectorMath.exp(load(x, mask).sub(max)).reduceLanes(ADD, mask);
+        return Lanes.sum(all(0f).blend(VectorMath.exp(load(x, mask).sub(max)), mask));
     }
 
     /// `y = exp(x - max)`, and returns the sum.
@@ -82,7 +81,7 @@ final class Softmax {
             sum = sum.add(e);
             store(e, y + 4L * i);
         }
-        float s = sum.reduceLanes(ADD);
+        float s = Lanes.sum(sum);
         return i == n ? s : s + restExp(x + 4L * i, y + 4L * i, n - i, max);
     }
 
@@ -90,7 +89,7 @@ final class Softmax {
         var mask = first(n);
         FloatVector e = VectorMath.exp(load(x, mask).sub(max));
         store(e, y, mask);
-        return e.reduceLanes(ADD, mask);
+        return Lanes.sum(all(0f).blend(e, mask));
     }
 
     private static void scale(long y, int n, float factor) {
