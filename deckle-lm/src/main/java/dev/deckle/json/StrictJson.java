@@ -25,9 +25,16 @@ public final class StrictJson {
             if (root instanceof JsonObject object && reader.peek() == JsonToken.END_DOCUMENT) {
                 return object;
             }
-        } catch (JsonParseException | IOException e) { // the first line says what is wrong, the second names a web page
-            throw new IOException(where + ": not JSON: " + e.getMessage().lines().findFirst().orElse("broken"), e);
+        } catch (JsonParseException | IOException e) {
+            throw new IOException(where + ": not JSON" + place(e.getMessage()), e);
         }
         throw new IOException(where + ": expected one JSON object");
+    }
+
+    /// The useful part of the parser's message: around it are class names and a web address.
+    private static String place(String message) {
+        String first = message.lines().findFirst().orElse("");
+        int at = first.indexOf(" at line ");
+        return at >= 0 ? first.substring(at) : ": " + first.replaceFirst("^[\\w.]*Exception: ", "");
     }
 }

@@ -39,7 +39,7 @@ record TokenizerFiles(JsonObject json, JsonObject config, TokenizerJson.Definiti
         try {
             return new TokenizerFiles(json, config);
         } catch (IllegalArgumentException e) {
-            throw new IOException(file + ": " + e.getMessage(), e);
+            throw new IOException(file + ": " + e.getMessage().replaceAll("\\R", " "), e);
         }
     }
 
