@@ -28,7 +28,7 @@ import java.util.function.BiConsumer;
 ///   `node_modules`, `__pycache__`) and binary files are left out. Links to files are followed, links to folders not;
 /// - a zip or jar file is searched like a folder. In a folder it counts as binary.
 ///
-/// A file is binary if its first 64 KB hold a NUL byte, or more than one byte in ten that is not UTF-8; text in an old
+/// A file is binary if its first 8 KB hold a NUL byte, or more than one byte in ten that is not UTF-8; text in an old
 /// encoding passes, since byte-level tokens can say any byte. Empty files are no documents.
 ///
 /// **Structure.** Opening lists documents and looks at the beginning of each; their text is read when asked for, and

@@ -1,16 +1,10 @@
 package dev.deckle.data;
 
-import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
-import com.google.gson.JsonParseException;
-import com.google.gson.JsonParser;
 import com.google.gson.JsonPrimitive;
-import com.google.gson.Strictness;
-import com.google.gson.stream.JsonReader;
-import com.google.gson.stream.JsonToken;
+import dev.deckle.json.StrictJson;
 import java.io.IOException;
 import java.io.InputStream;
-import java.io.StringReader;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 
@@ -57,25 +51,12 @@ final class JsonLines {
     ///
     /// @param where file and line for messages
     static byte[] text(byte[] line, int length, String where) throws IOException {
-        JsonElement root;
-        try {
-            var reader = new JsonReader(new StringReader(new String(line, 0, length, StandardCharsets.UTF_8)));
-            reader.setStrictness(Strictness.STRICT);
-            root = JsonParser.parseReader(reader);
-            if (reader.peek() != JsonToken.END_DOCUMENT) {
-                throw new IOException(where + ": expected one JSON object a line");
-            }
-        } catch (JsonParseException e) {
-            throw new IOException(where + ": not JSON: " + e.getMessage().lines().findFirst().orElse(""), e);
+        JsonObject object = StrictJson.object(new String(line, 0, length, StandardCharsets.UTF_8), where);
+        if (object.get("text") instanceof JsonPrimitive text && text.isString()) {
+            return text.getAsString().getBytes(StandardCharsets.UTF_8);
         }
-        if (root instanceof JsonObject object) {
-            if (object.get("text") instanceof JsonPrimitive text && text.isString()) {
-                return text.getAsString().getBytes(StandardCharsets.UTF_8);
-            }
-            throw new IOException(where + ": expected a string in the field \"text\", found "
-                    + (object.has("text") ? "another type there" : "the fields " + object.keySet()));
-        }
-        throw new IOException(where + ": expected a JSON object with the field \"text\"");
+        throw new IOException(where + ": expected a string in the field \"text\", found "
+                + (object.has("text") ? "another type there" : "the fields " + object.keySet()));
     }
 
     private static boolean blank(byte[] line, int length) {

@@ -24,7 +24,7 @@ import java.util.zip.ZipFile;
 /// Finds the documents of a [Corpus] in files, folders and archives.
 final class Sources {
     private static final Set<String> BUILD_OUTPUT = Set.of("target", "build", "dist", "node_modules", "__pycache__");
-    private static final int HEAD = 1 << 16;
+    private static final int HEAD = 1 << 13;
     private static final int MAX_DOCUMENT = Integer.MAX_VALUE - 16;
 
     private final List<Document> documents = new ArrayList<>();
@@ -52,6 +52,8 @@ final class Sources {
             throw new IOException(path + ": no such file or folder");
         } else if (isArchive(path)) {
             addZip(path, name -> true);
+        } else if (!Files.isRegularFile(path)) {
+            throw new IOException(path + ": neither a file nor a folder");
         } else {
             String name = path.toAbsolutePath().normalize().getFileName().toString();
             if (!addFile(path, name)) {
@@ -61,7 +63,7 @@ final class Sources {
     }
 
     private void addFolder(Path folder) throws IOException {
-        Path root = folder.toAbsolutePath().normalize();
+        Path root = folder.toRealPath();
         Path base = root.getParent() == null ? root : root.getParent();
         Files.walkFileTree(root, new SimpleFileVisitor<>() {
             @Override
@@ -78,6 +80,11 @@ final class Sources {
                 return FileVisitResult.CONTINUE;
             }
 
+            @Override
+            public FileVisitResult visitFileFailed(Path file, IOException e) throws IOException {
+                throw unreadable(file, e);
+            }
+
             private boolean wanted(Path p) {
                 return Sources.wanted(p.getFileName().toString(), Files.isDirectory(p));
             }
@@ -85,7 +92,7 @@ final class Sources {
     }
 
     private static boolean wanted(String name, boolean folder) {
-        return !name.startsWith(".") && !(folder && BUILD_OUTPUT.contains(name));
+        return (!name.startsWith(".") || name.equals(".")) && !(folder && BUILD_OUTPUT.contains(name));
     }
 
     /// Adds the documents of a file; false if it is binary.
@@ -241,10 +248,15 @@ final class Sources {
     private record ZipText(ZipFile zip, ZipEntry entry, String name, long size) implements Document {
         @Override
         public byte[] read() throws IOException {
+            String problem = zip.getName() + ": " + entry.getName() + ": broken zip file: ";
             try (InputStream in = zip.getInputStream(entry)) {
-                return in.readAllBytes();
+                byte[] text = in.readNBytes((int) size);
+                if (text.length < size || in.read() >= 0) {
+                    throw new IOException("its size is not the " + size + " bytes that it names");
+                }
+                return text;
             } catch (IOException e) {
-                throw new IOException(zip.getName() + ": " + entry.getName() + ": broken zip file: " + e.getMessage(), e);
+                throw new IOException(problem + e.getMessage(), e);
             }
         }
     }

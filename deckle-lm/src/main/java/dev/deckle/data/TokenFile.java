@@ -17,13 +17,14 @@ import java.util.zip.CRC32C;
 
 /// Token ids in a file, mapped into memory: documents one after the other, each followed by the end token.
 ///
-/// The layout, little endian: a header of 128 bytes (the magic `DECKTOK1`; int bytes per id; int number of documents;
-/// long number of tokens; long bytes of text; long CRC-32C of the ids; the key, 64 characters), then the ids, two bytes
-/// each for vocabularies up to 65,536 and otherwise four. Reading is shared by threads until the file is closed.
+/// The layout, little endian: a header of 104 bytes (the magic `DECKTOK1`; int bytes per id; int number of documents;
+/// long number of tokens; long bytes of text; the key, 64 characters; long CRC-32C of the ids and then of all before it),
+/// then the ids, two bytes each for vocabularies up to 65,536 and otherwise four. Threads may share an open file.
 public final class TokenFile implements AutoCloseable {
     private static final byte[] MAGIC = "DECKTOK1".getBytes(StandardCharsets.US_ASCII);
-    private static final int HEADER = 128;
     private static final int KEY = 64;
+    private static final int CRC = 32 + KEY;
+    private static final int HEADER = CRC + 8;
     private static final ValueLayout.OfShort U16 = ValueLayout.JAVA_SHORT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
     private static final ValueLayout.OfInt I32 = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
@@ -48,7 +49,6 @@ public final class TokenFile implements AutoCloseable {
             documents = header.getInt();
             size = header.getLong();
             textBytes = header.getLong();
-            long crc = header.getLong();
             byte[] storedKey = new byte[KEY];
             header.get(storedKey);
             wide = width == 4;
@@ -62,7 +62,7 @@ public final class TokenFile implements AutoCloseable {
                 throw new IOException(file + ": tokens of another corpus, tokenizer or seed");
             }
             ids = channel.map(FileChannel.MapMode.READ_ONLY, HEADER, size * width, arena);
-            if (crc(ids) != crc) {
+            if (crc(ids, header) != header.getLong(CRC)) {
                 throw new IOException(file + ": damaged: its checksum does not fit");
             }
         } catch (IOException | RuntimeException e) {
@@ -119,11 +119,12 @@ public final class TokenFile implements AutoCloseable {
         arena.close();
     }
 
-    private static long crc(MemorySegment bytes) {
+    private static long crc(MemorySegment bytes, ByteBuffer header) {
         var crc = new CRC32C();
         for (long at = 0; at < bytes.byteSize(); at += 1 << 30) {
             crc.update(bytes.asSlice(at, Math.min(1 << 30, bytes.byteSize() - at)).asByteBuffer());
         }
+        crc.update(header.slice(0, CRC));
         return crc.getValue();
     }
 
@@ -163,8 +164,10 @@ public final class TokenFile implements AutoCloseable {
         void finish(String key) throws IOException {
             drain();
             ByteBuffer header = ByteBuffer.allocate(HEADER).order(ByteOrder.LITTLE_ENDIAN);
-            header.put(MAGIC).putInt(width).putInt(documents).putLong(size).putLong(textBytes).putLong(crc.getValue());
-            header.put(key.getBytes(StandardCharsets.US_ASCII)).rewind();
+            header.put(MAGIC).putInt(width).putInt(documents).putLong(size).putLong(textBytes);
+            header.put(key.getBytes(StandardCharsets.US_ASCII));
+            crc.update(header.slice(0, CRC));
+            header.putLong(crc.getValue()).rewind();
             channel.position(0);
             while (header.hasRemaining()) {
                 channel.write(header);

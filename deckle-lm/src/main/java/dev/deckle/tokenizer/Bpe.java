@@ -82,6 +82,11 @@ final class Bpe {
             out.addAll(knownIds.array(), knownFrom[word], knownFrom[word + 1] - knownFrom[word]);
         }
 
+        /// How many pieces are remembered now.
+        int remembered() {
+            return known.size();
+        }
+
         /// Merges until no pair is in the list: always the lowest rank, of equal ones the leftmost. With the heap a
         /// piece of n bytes takes n log n steps, so no text is slow, whatever its pieces.
         private void merge(byte[] text, int from, int end, IntList out) {

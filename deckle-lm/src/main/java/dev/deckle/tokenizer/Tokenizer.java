@@ -193,6 +193,10 @@ public final class Tokenizer {
         return files.fingerprint();
     }
 
+    TokenizerJson.Definition definition() {
+        return files.definition();
+    }
+
     /// The bytes that `id` stands for; none if no token has it.
     byte[] bytes(int id) {
         return id >= 0 && id < bytes.length && bytes[id] != null ? bytes[id] : NOTHING;

@@ -3,14 +3,9 @@ package dev.deckle.tokenizer;
 import com.google.gson.GsonBuilder;
 import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
-import com.google.gson.JsonParseException;
-import com.google.gson.JsonParser;
 import com.google.gson.JsonPrimitive;
-import com.google.gson.Strictness;
-import com.google.gson.stream.JsonReader;
-import com.google.gson.stream.JsonToken;
+import dev.deckle.json.StrictJson;
 import java.io.IOException;
-import java.io.StringReader;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -44,7 +39,7 @@ record TokenizerFiles(JsonObject json, JsonObject config, TokenizerJson.Definiti
         try {
             return new TokenizerFiles(json, config);
         } catch (IllegalArgumentException e) {
-            throw new IOException(file + ": " + e.getMessage(), e);
+            throw new IOException(file + ": " + e.getMessage().replaceAll("\\R", " "), e);
         }
     }
 
@@ -79,21 +74,17 @@ record TokenizerFiles(JsonObject json, JsonObject config, TokenizerJson.Definiti
     }
 
     private static JsonObject parse(Path file) throws IOException {
+        String text;
         try {
-            var reader = new JsonReader(new StringReader(Files.readString(file)));
-            reader.setStrictness(Strictness.STRICT);
-            JsonElement root = JsonParser.parseReader(reader);
-            if (reader.peek() != JsonToken.END_DOCUMENT || !(root instanceof JsonObject object)) {
-                throw new IOException(file + ": expected one JSON object");
-            }
-            return object;
+            text = Files.readString(file);
         } catch (NoSuchFileException e) {
             throw new IOException(file + ": no such file", e);
         } catch (CharacterCodingException e) {
             throw new IOException(file + ": not UTF-8", e);
-        } catch (JsonParseException e) {
-            throw new IOException(file + ": not JSON: " + e.getMessage().lines().findFirst().orElse(""), e);
+        } catch (IOException e) {
+            throw new IOException(file + ": cannot be read: " + e.getMessage(), e);
         }
+        return StrictJson.object(text, file.toString());
     }
 
     /// To a name of its own first, so that a reader never meets half a file.
