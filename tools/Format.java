@@ -1,7 +1,9 @@
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import org.eclipse.jdt.core.JavaCore;
@@ -15,14 +17,22 @@ import org.eclipse.text.edits.TextEdit;
 /// `mvn -Pformat process-sources`.
 ///
 /// Indentation, spaces and lines that are too long are settled here; where a line that fits is broken is the author's
-/// choice, because an argument list in groups or a table of numbers says something. Comments are never touched.
-/// (palantir-java-format was tried: it spreads an argument list over as many lines as it has arguments, and does not read
-/// Markdown comments.)
+/// choice, because an argument list in groups or a table of numbers says something. A comment is left alone too, but
+/// that a line which is too long hands its last words on to the next.
+/// (palantir-java-format was tried: it spreads an argument list over as many lines as it has arguments, and does not
+/// read Markdown comments.)
 final class Format {
+    private static final int COLUMNS = 120;
+    /// The margin of a line of prose, and what kind of line begins there.
+    private static final Pattern COMMENT = Pattern.compile("^( *///? +)(?!```|\\|)(- |@|)");
+    /// `case A _,B _ ->`: the one place where the formatter takes a space out that belongs there.
+    private static final Pattern TIGHT_PATTERNS =
+            Pattern.compile("(?<=^[ ]{0,80}case [^\\n]{0,110}\\b_),(?=\\w)", Pattern.MULTILINE);
+
     private static final Map<String, String> RULES = Map.ofEntries(
             Map.entry("tabulation.char", "space"),
             Map.entry("tabulation.size", "4"),
-            Map.entry("lineSplit", "120"),
+            Map.entry("lineSplit", String.valueOf(COLUMNS)),
             Map.entry("continuation_indentation", "2"),
             Map.entry("continuation_indentation_for_array_initializer", "1"),
             Map.entry("indent_switchstatements_compare_to_switch", "true"),
@@ -58,10 +68,6 @@ final class Format {
             Map.entry("keep_code_block_on_one_line", "one_line_if_empty"),
             Map.entry("keep_lambda_body_block_on_one_line", "one_line_preserve"),
             Map.entry("keep_switch_case_with_arrow_on_one_line", "one_line_preserve"));
-
-    /// `case A _,B _ ->`: the one place where the formatter takes a space out that belongs there.
-    private static final Pattern TIGHT_PATTERNS =
-            Pattern.compile("(?<=^[ ]{0,80}case [^\\n]{0,110}\\b_),(?=\\w)", Pattern.MULTILINE);
 
     private Format() {}
 
@@ -110,7 +116,37 @@ final class Format {
         }
         var document = new Document(text);
         edit.apply(document);
-        return TIGHT_PATTERNS.matcher(document.get()).replaceAll(", ");
+        return wrapComments(TIGHT_PATTERNS.matcher(document.get()).replaceAll(", "));
+    }
+
+    /// Prose only: fenced code and tables stay as they are.
+    private static String wrapComments(String text) {
+        List<String> lines = new ArrayList<>(text.lines().toList());
+        boolean fenced = false;
+        for (int i = 0; i < lines.size(); i++) {
+            String line = lines.get(i);
+            fenced ^= line.strip().startsWith("/// ```");
+            Matcher comment = COMMENT.matcher(line);
+            int cut = line.lastIndexOf(' ', COLUMNS);
+            if (line.length() <= COLUMNS || fenced || !comment.find() || cut < comment.end()) {
+                continue;
+            }
+            String rest = line.substring(cut + 1);
+            lines.set(i, line.substring(0, cut));
+            // the words of an item or a tag go on under its text
+            String margin = comment.group(1) + " ".repeat(switch (comment.group(2)) {
+                case "" -> 0;
+                case "- " -> 2;
+                default -> 7; // @param, @throws, @return
+            });
+            Matcher next = COMMENT.matcher(i + 1 < lines.size() ? lines.get(i + 1) : "");
+            if (next.find() && next.group(1).equals(margin) && next.group(2).isEmpty()) {
+                lines.set(i + 1, margin + rest + " " + lines.get(i + 1).substring(margin.length()));
+            } else {
+                lines.add(i + 1, margin + rest);
+            }
+        }
+        return String.join("\n", lines) + "\n";
     }
 
     private static long firstDifference(String a, String b) {

@@ -2,9 +2,7 @@ package dev.deckle.app;
 
 import picocli.AutoComplete;
 import picocli.CommandLine.Command;
-import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Parameters;
-import picocli.CommandLine.Spec;
 
 /// Shell completion, generated from the verbs themselves.
 @Command(
@@ -24,13 +22,10 @@ final class Completion extends Verb {
     @Parameters(paramLabel = "bash|zsh", description = "the shell")
     private Shell shell;
 
-    @Spec
-    private CommandSpec spec;
-
     @Override
     int run(Console console) {
         // one script serves both: it turns on zsh's emulation of bash completion where it finds itself in zsh
-        console.result(AutoComplete.bash("deckle", spec.root().commandLine()).stripTrailing());
+        console.result(AutoComplete.bash("deckle", spec().root().commandLine()).stripTrailing());
         return Deckle.DONE;
     }
 

@@ -3,6 +3,7 @@ package dev.deckle.app;
 import com.google.gson.Gson;
 import com.google.gson.GsonBuilder;
 import com.google.gson.JsonObject;
+import com.google.gson.Strictness;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.io.PrintWriter;
@@ -12,10 +13,11 @@ import java.util.Optional;
 
 /// How a verb speaks: results on stdout, everything else on stderr, in UTF-8 whatever the locale.
 ///
-/// With `--json` stdout holds one JSON object a line, flushed at once, and nothing else. Colour and the [LiveLine] appear
-/// on a terminal only; elsewhere every line is plain and complete.
+/// With `--json` stdout holds one JSON object a line, flushed at once, and nothing else. Colour and the [LiveLine]
+/// appear on a terminal only; elsewhere every line is plain and complete.
 final class Console implements AutoCloseable {
-    private static final Gson GSON = new GsonBuilder().disableHtmlEscaping().create();
+    private static final Gson GSON =
+            new GsonBuilder().disableHtmlEscaping().setStrictness(Strictness.STRICT).create();
 
     private final PrintStream out;
     private final PrintStream err;
@@ -118,8 +120,8 @@ final class Console implements AutoCloseable {
 
     private void flush() {
         if (out.checkError()) { // flushes
-            throw new UncheckedIOException(
-                    new IOException("stdout cannot be written: its reader is gone or its disk is full"));
+            var e = new IOException("stdout cannot be written: its reader is gone or its disk is full");
+            throw new UncheckedIOException(e);
         }
     }
 }

@@ -1,17 +1,16 @@
 package dev.deckle.app;
 
 import java.io.PrintStream;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
-import java.util.stream.Collectors;
-import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Help.Ansi;
 import picocli.CommandLine.IVersionProvider;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.ParseResult;
 import picocli.CommandLine.ScopeType;
+import picocli.CommandLine;
 
 /// The root of the command. A verb is a class that extends [Verb] and a line in `subcommands`.
 @Command(
@@ -28,6 +27,8 @@ import picocli.CommandLine.ScopeType;
         synopsisSubcommandLabel = "VERB",
         commandListHeading = "%nVerbs:%n",
         optionListHeading = "%nOptions:%n",
+        footerHeading = "%nEach verb explains itself: ",
+        footer = "deckle VERB --help",
         exitCodeListHeading = "%nExit codes:%n",
         exitCodeList = {"0:done", "1:failed, one line on stderr says why", "2:wrong usage"})
 public final class Deckle {
@@ -41,45 +42,42 @@ public final class Deckle {
     private final PrintStream out;
     private final PrintStream err;
     private final Set<String> terminals;
+    private final List<Verb> more;
 
-    private Deckle(PrintStream out, PrintStream err, Set<String> terminals) {
+    /// @param more verbs beside those of the annotation
+    Deckle(PrintStream out, PrintStream err, Set<String> terminals, List<Verb> more) {
         this.out = out;
         this.err = err;
         this.terminals = terminals;
+        this.more = more;
     }
 
     public static void main(String... args) {
         // the launcher knows which streams are terminals; without it none is taken for one
         var terminals = Set.of(System.getProperty("deckle.terminals", "").split(","));
-        System.exit(new Deckle(System.out, System.err, terminals).run(args));
+        System.exit(new Deckle(System.out, System.err, terminals, List.of()).run(args));
     }
 
     /// The command in this process, as `main` runs it but without a terminal and without exiting.
     ///
     /// @return the exit code
     public static int run(PrintStream out, PrintStream err, String... args) {
-        return new Deckle(out, err, Set.of()).run(args);
+        return new Deckle(out, err, Set.of(), List.of()).run(args);
     }
 
-    private int run(String... args) {
+    int run(String... args) {
         var colour = System.getenv("NO_COLOR") == null;
         var console = new Console(out, err, terminals.contains("out"), terminals.contains("err"), colour);
-        try {
+        try (console) {
             var line = new CommandLine(this);
+            more.forEach(line::addSubcommand);
             line.setOut(console.outWriter());
             line.setErr(console.errWriter());
             line.setColorScheme(CommandLine.Help.defaultColorScheme(console.outColour() ? Ansi.ON : Ansi.OFF));
             line.setExpandAtFiles(false); // a prompt may begin with @
             line.setParameterExceptionHandler((e, _) -> Errors.usage(console, e));
-            line.setExecutionExceptionHandler((e, _, _) -> {
-                throw e;
-            });
             line.setExecutionStrategy(parsed -> execute(console, parsed));
             return line.execute(args);
-        } catch (Throwable e) { // an Error too: whatever happens, the user reads one line
-            return Errors.failure(console, e, options.verbose());
-        } finally {
-            console.close();
         }
     }
 
@@ -99,15 +97,15 @@ public final class Deckle {
         }
         options.check(command);
         console.configure(options.json(), options.verbose());
-        if (verb.computes()) {
-            options.apply();
-        }
         try {
+            if (verb.computes()) {
+                options.apply();
+            }
             return verb.run(console);
-        } catch (RuntimeException | Error e) {
-            throw e;
-        } catch (Exception e) {
-            throw new CommandLine.ExecutionException(command, "", e);
+        } catch (ParameterException e) {
+            throw e; // comes back to the handler of wrong usage
+        } catch (Throwable e) { // an Error too: whatever happens, the user reads one line
+            return Errors.failure(console, e, options.verbose());
         }
     }
 
@@ -115,9 +113,8 @@ public final class Deckle {
         @Override
         public String[] getVersion() {
             var version = Deckle.class.getModule().getDescriptor().rawVersion().orElse("of an unknown version");
-            var java = "Java " + Runtime.version() + ", " + System.getProperty("os.name") + " "
-                    + System.getProperty("os.arch");
-            return new String[] {"deckle " + version, java};
+            var system = System.getProperty("os.name") + " " + System.getProperty("os.arch");
+            return new String[] {"deckle " + version, "Java " + Runtime.version() + ", " + system};
         }
     }
 }

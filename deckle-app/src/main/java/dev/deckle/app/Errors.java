@@ -1,6 +1,7 @@
 package dev.deckle.app;
 
 import java.io.FileNotFoundException;
+import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.reflect.InvocationTargetException;
 import java.nio.file.AccessDeniedException;
@@ -12,9 +13,9 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
-import picocli.CommandLine;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.UnmatchedArgumentException;
+import picocli.CommandLine;
 
 /// Whatever went wrong, as one line that a user can act on. A stack trace is for developers, and asked for by `-v`.
 final class Errors {
@@ -54,7 +55,7 @@ final class Errors {
         return found + nearest(key, known).map(n -> "; did you mean " + n + "?").orElse("");
     }
 
-    /// The known word that a typing error or two away, if there is one.
+    /// The known word that is a typing error or two away, if there is one.
     static Optional<String> nearest(String word, List<String> known) {
         int limit = Math.max(2, word.length() / 3);
         return known.stream()
@@ -102,7 +103,7 @@ final class Errors {
             case FileSystemException _, FileNotFoundException _ -> text;
             case OutOfMemoryError _ -> "out of memory: " + text + "; a smaller batch, context or model needs less";
             case StackOverflowError _ -> "nested too deeply";
-            case IllegalArgumentException _, IllegalStateException _, java.io.IOException _ when !text.isEmpty() -> text;
+            case IllegalArgumentException _, IllegalStateException _, IOException _ when !text.isEmpty() -> text;
             default -> "unexpected " + e.getClass().getSimpleName() + (text.isEmpty() ? "" : ": " + text)
                     + " (this is a bug; -v shows where)";
         };

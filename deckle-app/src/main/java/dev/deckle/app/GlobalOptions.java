@@ -1,9 +1,9 @@
 package dev.deckle.app;
 
-import picocli.CommandLine;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.ScopeType;
+import picocli.CommandLine;
 
 /// The flags that every verb has, before or after its name.
 final class GlobalOptions {
@@ -47,9 +47,8 @@ final class GlobalOptions {
     void check(CommandLine command) {
         int processors = Runtime.getRuntime().availableProcessors();
         if (threads != null && (threads < 1 || threads > processors)) {
-            var found =
-                    "--threads " + threads + ": this machine has " + processors + " processors, so 1 to " + processors;
-            throw new ParameterException(command, found);
+            throw new ParameterException(
+                    command, "--threads " + threads + ": 1 to " + processors + " on this machine, one a processor");
         }
     }
 

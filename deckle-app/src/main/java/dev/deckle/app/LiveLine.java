@@ -8,8 +8,8 @@ import java.util.function.LongSupplier;
 
 /// Where a long run stands: `step 120/2000 · loss 3.412 · 12,345 tok/s · 3 min 20 s left`.
 ///
-/// On a terminal it is one line that is rewritten ten times a second at most and cut to the width. Elsewhere it is a plain
-/// line now and then: the first, then one every ten seconds.
+/// On a terminal it is one line that is rewritten ten times a second at most and cut to the width. Elsewhere it is a
+/// plain line now and then: the first, then one every ten seconds.
 final class LiveLine implements AutoCloseable {
     private static final long REWRITE_NANOS = 100_000_000L;
     private static final long PLAIN_NANOS = 10_000_000_000L;
@@ -94,7 +94,9 @@ final class LiveLine implements AutoCloseable {
     /// A duration as people say it: `45 s`, `3 min 20 s`, `2 h 5 min`.
     static String span(Duration d) {
         long s = Math.max(0, d.toSeconds());
-        return s < 60 ? s + " s"
-                : s < 3600 ? s / 60 + " min " + s % 60 + " s" : s / 3600 + " h " + s % 3600 / 60 + " min";
+        if (s < 60) {
+            return s + " s";
+        }
+        return s < 3600 ? s / 60 + " min " + s % 60 + " s" : s / 3600 + " h " + s % 3600 / 60 + " min";
     }
 }

@@ -2,22 +2,23 @@ package dev.deckle.app;
 
 import java.lang.module.Configuration;
 import java.lang.module.ModuleFinder;
-import java.lang.module.ResolvedModule;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 
 /// Brings the vector kernels in while the program runs, only when a verb computes.
 ///
-/// With `dev.deckle.vector` on the module path, the JVM resolves `jdk.incubator.vector` before `main`: it prints a warning
-/// on every start and cannot use its archived module graph, which makes each start half as long again. Resolved later,
-/// the incubator module is the same module of the boot loader, with the same intrinsics (measured: the same nanoseconds).
-/// The door finds the kernels because [java.util.ServiceLoader] asks the thread's context class loader, which from here
-/// on sees the added layer.
+/// With `dev.deckle.vector` on the module path, the JVM resolves `jdk.incubator.vector` before `main`: it prints a
+/// warning on every start and cannot use its archived module graph, which makes each start half as long again. Resolved
+/// later, the incubator module is the same module of the boot loader, with the same intrinsics (measured: the same
+/// nanoseconds). The door finds the kernels because [java.util.ServiceLoader] asks the thread's context class loader,
+/// which from here on sees the added layer.
 ///
-/// The JDK does this itself for management agents, in an internal class that the launcher opens to us by `--add-exports`.
-/// Programs that use Deckle as a library put the vector module on their module path and take the warning.
+/// The JDK does this itself for management agents, in an internal class that the launcher opens to us by
+/// `--add-exports`. Programs that use Deckle as a library put the vector module on their module path and take the
+/// warning.
 final class VectorModule {
     private static final String NAME = "dev.deckle.vector";
 
@@ -36,18 +37,16 @@ final class VectorModule {
         return ModuleLayer.boot()
                 .configuration()
                 .findModule(VectorModule.class.getModule().getName())
-                .map(ResolvedModule::reference)
-                .flatMap(reference -> reference.location())
+                .flatMap(module -> module.reference().location())
                 .map(uri -> Path.of(uri).resolveSibling("vector").resolve("deckle-vector.jar"))
                 .filter(Files::exists);
     }
 
     private static ClassLoader load(Path jar) {
         ModuleLayer parent = incubator().getLayer();
-        Configuration graph =
-                parent.configuration().resolve(ModuleFinder.of(jar), ModuleFinder.of(), Set.of(NAME));
+        Configuration graph = parent.configuration().resolve(ModuleFinder.of(jar), ModuleFinder.of(), Set.of(NAME));
         var layer = ModuleLayer.defineModulesWithOneLoader(
-                graph, java.util.List.of(parent), VectorModule.class.getClassLoader());
+                graph, List.of(parent), VectorModule.class.getClassLoader());
         layer.enableNativeAccess(layer.layer().findModule(NAME).orElseThrow());
         return layer.layer().findLoader(NAME);
     }

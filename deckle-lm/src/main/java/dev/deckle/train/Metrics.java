@@ -6,6 +6,7 @@ import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParseException;
 import com.google.gson.JsonParser;
+import com.google.gson.Strictness;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
@@ -20,7 +21,8 @@ import java.nio.file.StandardOpenOption;
 /// Each line is handed to the system as it is written, so that a killed process loses none. A resumed run first calls
 /// [#cutBack], which takes away what the interrupted one wrote beyond its checkpoint.
 public final class Metrics implements AutoCloseable {
-    private static final Gson GSON = new GsonBuilder().disableHtmlEscaping().create();
+    private static final Gson GSON =
+            new GsonBuilder().disableHtmlEscaping().setStrictness(Strictness.STRICT).create();
 
     private final FileChannel channel;
 
@@ -51,8 +53,8 @@ public final class Metrics implements AutoCloseable {
         channel.close();
     }
 
-    /// Takes out all lines of steps after `step` and a last line that was torn by a kill. The file is replaced as a whole:
-    /// a kill meanwhile leaves the old one or the new one. Without a file there is nothing to do.
+    /// Takes out all lines of steps after `step` and a last line that was torn by a kill. The file is replaced as a
+    /// whole: a kill meanwhile leaves the old one or the new one. Without a file there is nothing to do.
     ///
     /// @throws IOException if a whole line is not a JSON object; the message says which
     public static void cutBack(Path file, long step) throws IOException {

@@ -23,8 +23,8 @@ import java.util.zip.CRC32C;
 /// ```
 /// u64 length | u32 masked(crc(length)) | data | u32 masked(crc(data))
 /// ```
-/// The data is an `Event` of five fields (1 wall_time, 2 step, 3 file_version, 5 summary, 7 session_log), little enough to be
-/// encoded by hand. Records are complete as soon as they are written: a killed run leaves a readable file.
+/// The data is an `Event` of five fields (1 wall_time, 2 step, 3 file_version, 5 summary, 7 session_log), little enough
+/// to be encoded by hand. Records are complete as soon as they are written: a killed run leaves a readable file.
 public final class TensorBoardWriter implements AutoCloseable {
     private static final int VARINT = 0;
     private static final int FIXED64 = 1;
@@ -43,8 +43,8 @@ public final class TensorBoardWriter implements AutoCloseable {
 
     /// A new file in `folder`, which is made if need be.
     ///
-    /// @param firstStep the first step that will be written. TensorBoard then forgets what earlier files in the folder say
-    ///        about this step and later ones: an interrupted run had gone beyond its checkpoint.
+    /// @param firstStep the first step that will be written. TensorBoard then forgets what earlier files in the folder
+    ///        say about this step and later ones: an interrupted run had gone beyond its checkpoint.
     public static TensorBoardWriter open(Path folder, long firstStep) throws IOException {
         return open(folder, firstStep, Clock.systemUTC());
     }
