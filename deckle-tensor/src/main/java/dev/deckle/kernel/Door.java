@@ -18,7 +18,7 @@ import java.util.function.Supplier;
 ///
 /// `-Ddeckle.x86=false` and `-Ddeckle.vector=false` leave a backend out.
 public final class Door {
-    /// What became of one backend: `kernels` is empty where it was refused, and `reason` says why.
+    /// What became of one backend: `reason` says why it was refused, where `kernels` is empty, else what it runs on.
     public record Backend(String name, Optional<Kernels> kernels, String reason) {}
 
     private static final ScopedValue<Door> OVERRIDE = ScopedValue.newInstance();
@@ -106,7 +106,7 @@ public final class Door {
         }
         try {
             Kernels k = p.open();
-            return new Backend(p.name(), Optional.of(k), "open");
+            return new Backend(p.name(), Optional.of(k), k.describe());
         } catch (UnsupportedOperationException | LinkageError e) {
             return new Backend(p.name(), Optional.empty(), String.valueOf(e.getMessage()));
         }

@@ -18,7 +18,9 @@ public final class VectorProvider implements KernelProvider {
 
     @Override
     public Kernels open() {
-        if (ModuleLayer.boot().findModule("jdk.incubator.vector").isEmpty()) {
+        // as a module of its own it could not have been loaded without the incubator module
+        if (!VectorProvider.class.getModule().isNamed()
+                && ModuleLayer.boot().findModule("jdk.incubator.vector").isEmpty()) {
             throw new UnsupportedOperationException(
                     "the module jdk.incubator.vector is not loaded: add --add-modules jdk.incubator.vector");
         }

@@ -45,13 +45,4 @@ public final class X86Provider implements KernelProvider {
                 : cause.getMessage();
         return new UnsupportedOperationException(why, cause);
     }
-
-    /// One line for `doctor`: the processor and the kernels that run on it, or why none do.
-    public static String describe() {
-        try {
-            return new X86Provider().open().toString();
-        } catch (UnsupportedOperationException e) {
-            return "not available: " + e.getMessage();
-        }
-    }
 }
