@@ -22,7 +22,7 @@ import picocli.CommandLine;
         sortOptions = false,
         usageHelpAutoWidth = true,
         subcommands = {
-            Train.class, Generate.class, Score.class, Tokenize.class, Doctor.class, Completion.class
+            Train.class, Generate.class, Score.class, Tokenize.class, Bench.class, Doctor.class, Completion.class
         },
         synopsisSubcommandLabel = "VERB",
         commandListHeading = "%nVerbs:%n",
