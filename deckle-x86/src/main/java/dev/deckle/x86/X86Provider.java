@@ -2,7 +2,6 @@ package dev.deckle.x86;
 
 import dev.deckle.kernel.KernelProvider;
 import dev.deckle.kernel.Kernels;
-import java.util.Locale;
 
 /// Offers [X86Kernels] where they can run: x86-64, Linux, AVX2 and FMA or more, native access, executable pages.
 /// `-Ddeckle.x86.isa=avx2` or `avx512` asks for one instruction set.
@@ -30,19 +29,14 @@ public final class X86Provider implements KernelProvider {
             throw new UnsupportedOperationException("the system is " + os + ", not Linux");
         }
         try {
-            return X86Kernels.open(System.getProperty("deckle.x86.isa", "").toLowerCase(Locale.ROOT));
-        } catch (IllegalCallerException e) {
-            throw refused(e);
-        } catch (ExceptionInInitializerError e) {
-            throw refused(e.getCause());
+            return X86Kernels.open(System.getProperty("deckle.x86.isa", ""));
+        } catch (LinkageError e) { // the class that links the way into native code failed, now or before
+            Throwable cause = e;
+            while (cause.getCause() != null) {
+                cause = cause.getCause();
+            }
+            throw new UnsupportedOperationException(
+                    "native code cannot be called (see --enable-native-access): " + cause.getMessage(), e);
         }
-    }
-
-    /// Whatever stopped the foreign-function classes from loading, told as a reason.
-    private static UnsupportedOperationException refused(Throwable cause) {
-        String why = cause instanceof IllegalCallerException
-                ? "native access is denied to module dev.deckle.x86 (--enable-native-access)"
-                : cause.getMessage();
-        return new UnsupportedOperationException(why, cause);
     }
 }
