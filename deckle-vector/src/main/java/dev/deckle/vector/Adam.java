@@ -1,10 +1,13 @@
 package dev.deckle.vector;
 
+import static dev.deckle.kernel.Native.ALL;
 import static dev.deckle.vector.Lanes.BYTES;
+import static dev.deckle.vector.Lanes.F;
 import static dev.deckle.vector.Lanes.N;
-import static dev.deckle.vector.Lanes.all;
-import static dev.deckle.vector.Lanes.load;
-import static dev.deckle.vector.Lanes.store;
+import static dev.deckle.vector.Lanes.ORDER;
+import static dev.deckle.vector.Lanes.pad;
+import static jdk.incubator.vector.FloatVector.broadcast;
+import static jdk.incubator.vector.FloatVector.fromMemorySegment;
 
 import dev.deckle.kernel.Native;
 import jdk.incubator.vector.FloatVector;
@@ -25,10 +28,10 @@ record Adam(
         long done = 4 * (n - rest);
         whole(p, g, m, v, done);
         if (rest > 0) {
-            long padP = Pad.in(0, p + done, rest);
-            long padM = Pad.in(1, m + done, rest);
-            long padV = Pad.in(2, v + done, rest);
-            whole(padP, Pad.in(3, g + done, rest), padM, padV, BYTES);
+            long padP = pad(0, p + done, rest);
+            long padM = pad(1, m + done, rest);
+            long padV = pad(2, v + done, rest);
+            whole(padP, pad(3, g + done, rest), padM, padV, BYTES);
             Native.copy(padP, p + done, 4 * rest);
             Native.copy(padM, m + done, 4 * rest);
             Native.copy(padV, v + done, 4 * rest);
@@ -36,15 +39,23 @@ record Adam(
     }
 
     private void whole(long p, long g, long m, long v, long bytes) {
+        FloatVector scale = broadcast(F, gradScale);
+        FloatVector keep1 = broadcast(F, b1);
+        FloatVector new1 = broadcast(F, fresh1);
+        FloatVector keep2 = broadcast(F, b2);
+        FloatVector new2 = broadcast(F, fresh2);
+        FloatVector unit = broadcast(F, root);
+        FloatVector least = broadcast(F, eps);
+        FloatVector rate = broadcast(F, step);
+        FloatVector loss = broadcast(F, -shrink);
         for (long i = 0; i < bytes; i += BYTES) {
-            FloatVector gi = load(g + i).mul(gradScale);
-            FloatVector mi = load(m + i).fma(all(b1), gi.mul(fresh1));
-            FloatVector vi = load(v + i).fma(all(b2), gi.mul(gi).mul(fresh2));
-            FloatVector change = mi.mul(step).div(vi.sqrt().fma(root, eps));
-            FloatVector pi = load(p + i);
-            store(pi.fma(all(-shrink), pi).sub(change), p + i);
-            store(mi, m + i);
-            store(vi, v + i);
+            FloatVector gi = fromMemorySegment(F, ALL, g + i, ORDER).mul(scale);
+            FloatVector mi = fromMemorySegment(F, ALL, m + i, ORDER).fma(keep1, gi.mul(new1));
+            FloatVector vi = fromMemorySegment(F, ALL, v + i, ORDER).fma(keep2, gi.mul(gi).mul(new2));
+            FloatVector pi = fromMemorySegment(F, ALL, p + i, ORDER);
+            pi.fma(loss, pi).sub(mi.mul(rate).div(vi.sqrt().fma(unit, least))).intoMemorySegment(ALL, p + i, ORDER);
+            mi.intoMemorySegment(ALL, m + i, ORDER);
+            vi.intoMemorySegment(ALL, v + i, ORDER);
         }
     }
 }

@@ -1,77 +1,74 @@
 package dev.deckle.vector;
 
 import dev.deckle.kernel.Native;
+import dev.deckle.kernel.Scratch;
 import java.nio.ByteOrder;
 import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.VectorMask;
-import jdk.incubator.vector.VectorShuffle;
 import jdk.incubator.vector.VectorSpecies;
 
-/// The machine's float vector and the ways between it and memory.
+/// The machine's float vector, and this thread's working memory.
 ///
-/// Everything is read and written through the one constant segment [Native#ALL], so the compiled code has no bounds,
-/// liveness or kind to check: a dot product of 4096 floats takes 115 ns against 118 to 157 ns on `float[]`.
+/// Memory is read and written through the one constant segment [Native#ALL], so that the compiled code has no bounds,
+/// lifetime or kind to check: a dot product of 4096 floats takes 115 ns so, and 117 to 157 ns on `float[]`.
 ///
-/// The methods of this module stay small on purpose. A method with some forty vector operations compiles to the best
-/// code in one JVM and to code a hundred times slower in the next, because the JIT compilers give up on it.
+/// **Rules of this module**, each paid for by a kernel that was a hundred times slower in some JVMs or in all:
+///
+/// 1. No method of ours takes or returns a vector. A vector operation costs the compiler C2 some 450 nodes when it
+///    parses it, and after 18,000 nodes (forty operations) it inlines no more methods, except the Vector API's own. A
+///    refused method with numbers in its signature costs a call; with a vector it allocates each time. What would be
+///    such a method here, an exponential above all, is a pass over a block of memory in the first cache.
+/// 2. Loops run over whole vectors. Less than a vector is copied to a pad and goes through the same loop.
+/// 3. No `reduceLanes(ADD)`: interpreted code adds from left to right and compiled code does not, so the same call would
+///    give other bits once it is warm. [#sum] has one order.
 final class Lanes {
     static final VectorSpecies<Float> F = FloatVector.SPECIES_PREFERRED;
     /// Floats in a vector.
     static final int N = F.length();
     /// Bytes in a vector.
     static final long BYTES = 4L * N;
+    static final ByteOrder ORDER = ByteOrder.nativeOrder();
+    /// Bytes of a block: two of them and what they are computed from fit into any first cache.
+    static final long BLOCK = 4096;
 
-    private static final ByteOrder ORDER = ByteOrder.nativeOrder();
+    /// The slots of [Scratch] that this module uses.
+    static final int SLOT = 4;
+    static final int PACKED_B = 5;
+    static final int PACKED_A = 6;
 
-    private static final VectorShuffle<Float> DOWN_1 = VectorShuffle.iota(F, 1, 1, true);
-    private static final VectorShuffle<Float> DOWN_2 = VectorShuffle.iota(F, 2, 1, true);
-    private static final VectorShuffle<Float> DOWN_4 = VectorShuffle.iota(F, 4, 1, true);
-    private static final VectorShuffle<Float> DOWN_8 = VectorShuffle.iota(F, 8, 1, true);
+    private static final int PADS = 8;
+    private static final int BLOCKS = 2;
 
     private Lanes() {}
 
-    static FloatVector load(long address) {
-        return FloatVector.fromMemorySegment(F, Native.ALL, address, ORDER);
+    /// Working memory of one vector.
+    static long pad(int which) {
+        return Scratch.bytes(SLOT, BLOCKS * BLOCK + PADS * BYTES) + BLOCKS * BLOCK + which * BYTES;
     }
 
-    static void store(FloatVector v, long address) {
-        v.intoMemorySegment(Native.ALL, address, ORDER);
+    /// A copy of `count` floats in a pad; the lanes above hold old numbers.
+    static long pad(int which, long from, long count) {
+        long pad = pad(which);
+        Native.copy(from, pad, 4 * count);
+        return pad;
     }
 
-    static FloatVector all(float value) {
-        return FloatVector.broadcast(F, value);
+    /// Working memory of [#BLOCK] bytes.
+    static long block(int which) {
+        return Scratch.bytes(SLOT, BLOCKS * BLOCK + PADS * BYTES) + which * BLOCK;
     }
 
-    /// One float of memory in all lanes.
-    static FloatVector spread(long address) {
-        return FloatVector.broadcast(F, Native.getFloat(address));
-    }
-
-    /// The sum of all lanes, as a tree. `reduceLanes(ADD)` may take any order, and does: interpreted code adds from left
-    /// to right and compiled code does not, so the same call would give other bits once it is warm.
-    static float sum(FloatVector v) {
-        if (N > 8) {
-            v = v.add(v.rearrange(DOWN_8));
+    /// The sum of a vector in memory, in an order of its own.
+    static float sum(long vector) {
+        float s0 = 0;
+        float s1 = 0;
+        float s2 = 0;
+        float s3 = 0;
+        for (long i = 0; i < BYTES; i += 16) {
+            s0 += Native.getFloat(vector + i);
+            s1 += Native.getFloat(vector + i + 4);
+            s2 += Native.getFloat(vector + i + 8);
+            s3 += Native.getFloat(vector + i + 12);
         }
-        if (N > 4) {
-            v = v.add(v.rearrange(DOWN_4));
-        }
-        v = v.add(v.rearrange(DOWN_2));
-        return v.add(v.rearrange(DOWN_1)).lane(0);
-    }
-
-    /// The lanes below `count`.
-    static VectorMask<Float> first(int count) {
-        return F.indexInRange(0, count);
-    }
-
-    /// Reads the lanes of `mask` only; the others are 0.
-    static FloatVector load(long address, VectorMask<Float> mask) {
-        return FloatVector.fromMemorySegment(F, Native.ALL, address, ORDER, mask);
-    }
-
-    /// Writes the lanes of `mask` only.
-    static void store(FloatVector v, long address, VectorMask<Float> mask) {
-        v.intoMemorySegment(Native.ALL, address, ORDER, mask);
+        return (s0 + s1) + (s2 + s3);
     }
 }

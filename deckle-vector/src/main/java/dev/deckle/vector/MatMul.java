@@ -1,15 +1,14 @@
 package dev.deckle.vector;
 
+import static dev.deckle.kernel.Native.ALL;
 import static dev.deckle.vector.Lanes.BYTES;
-import static dev.deckle.vector.Lanes.N;
-import static dev.deckle.vector.Lanes.first;
-import static dev.deckle.vector.Lanes.load;
-import static dev.deckle.vector.Lanes.store;
+import static dev.deckle.vector.Lanes.F;
+import static dev.deckle.vector.Lanes.ORDER;
+import static jdk.incubator.vector.FloatVector.fromMemorySegment;
 
 import dev.deckle.kernel.Native;
 import dev.deckle.kernel.Scratch;
 import dev.deckle.kernel.Team;
-import jdk.incubator.vector.VectorMask;
 
 /// `C = A B`, packed and tiled as Goto and van de Geijn describe (Anatomy of High-Performance Matrix Multiplication,
 /// 2008), without their third level of blocks.
@@ -84,7 +83,7 @@ final class MatMul {
     /// Adds the products of terms p..p+depth-1 to columns j..j+width-1 of C.
     private void slice(int j, int width, int p, int depth, boolean accumulate) {
         int panels = Math.ceilDiv(width, Tile.COLUMNS);
-        long packed = Scratch.bytes(Pad.PACKED_B, 4L * panels * Tile.COLUMNS * depth);
+        long packed = Scratch.bytes(Lanes.PACKED_B, 4L * panels * Tile.COLUMNS * depth);
         int group = TASK_COLUMNS / Tile.COLUMNS;
         team.parallelFor(Math.ceilDiv(panels, group), task -> {
             for (int q = task * group; q < Math.min((task + 1) * group, panels); q++) {
@@ -105,7 +104,7 @@ final class MatMul {
     private void block(
             int i, int rows, int j, int from, int to, int p, int depth, long packed, boolean accumulate) {
         int tiles = Math.ceilDiv(rows, Tile.ROWS);
-        long result = Scratch.bytes(Pad.PACKED_A, 4L * (Tile.COLUMNS + tiles * depth) * Tile.ROWS);
+        long result = Scratch.bytes(Lanes.PACKED_A, 4L * (Tile.COLUMNS + tiles * depth) * Tile.ROWS);
         long mine = result + 4L * Tile.COLUMNS * Tile.ROWS;
         for (int t = 0; t < tiles; t++) {
             int row = i + t * Tile.ROWS;
@@ -125,25 +124,30 @@ final class MatMul {
 
     /// The valid part of a tile goes to C.
     private static void put(long tile, int rows, int columns, long c, long crs, boolean accumulate) {
-        for (int v = 0; v < columns; v += N) {
-            VectorMask<Float> mask = first(Math.min(N, columns - v));
-            if (accumulate) {
-                addColumn(tile + 4L * v, rows, c + 4L * v, crs, mask);
+        for (int r = 0; r < rows; r++) {
+            long from = tile + 2 * r * BYTES;
+            long to = c + r * crs;
+            if (columns < Tile.COLUMNS) {
+                putSome(from, to, columns, accumulate);
+            } else if (accumulate) {
+                add(from, to);
+                add(from + BYTES, to + BYTES);
             } else {
-                putColumn(tile + 4L * v, rows, c + 4L * v, crs, mask);
+                fromMemorySegment(F, ALL, from, ORDER).intoMemorySegment(ALL, to, ORDER);
+                fromMemorySegment(F, ALL, from + BYTES, ORDER).intoMemorySegment(ALL, to + BYTES, ORDER);
             }
         }
     }
 
-    private static void putColumn(long tile, int rows, long c, long crs, VectorMask<Float> mask) {
-        for (int r = 0; r < rows; r++) {
-            store(load(tile + r * 2 * BYTES), c + r * crs, mask);
-        }
+    private static void add(long from, long to) {
+        fromMemorySegment(F, ALL, to, ORDER)
+                .add(fromMemorySegment(F, ALL, from, ORDER)).intoMemorySegment(ALL, to, ORDER);
     }
 
-    private static void addColumn(long tile, int rows, long c, long crs, VectorMask<Float> mask) {
-        for (int r = 0; r < rows; r++) {
-            store(load(c + r * crs, mask).add(load(tile + r * 2 * BYTES)), c + r * crs, mask);
+    private static void putSome(long from, long to, int columns, boolean accumulate) {
+        for (int j = 0; j < columns; j++) {
+            float sum = Native.getFloat(from + 4L * j);
+            Native.setFloat(to + 4L * j, accumulate ? Native.getFloat(to + 4L * j) + sum : sum);
         }
     }
 }

@@ -1,81 +1,40 @@
 package dev.deckle.vector;
 
+import static dev.deckle.kernel.Native.ALL;
+import static dev.deckle.vector.Lanes.F;
 import static dev.deckle.vector.Lanes.N;
-import static dev.deckle.vector.Lanes.all;
-import static dev.deckle.vector.Lanes.first;
-import static dev.deckle.vector.Lanes.load;
-import static dev.deckle.vector.Lanes.store;
+import static dev.deckle.vector.Lanes.ORDER;
+import static jdk.incubator.vector.FloatVector.broadcast;
+import static jdk.incubator.vector.FloatVector.fromMemorySegment;
 
 import dev.deckle.kernel.Native;
 import jdk.incubator.vector.FloatVector;
-import jdk.incubator.vector.VectorMask;
 
-/// RMSNorm and LayerNorm by row. The formulas of the gradients are at their definition, in
-/// [dev.deckle.kernel.ScalarKernels]: with h the normalised row and `g = dy w`, `dx = rstd (g - mean(g) - h mean(g h))`.
+/// RMSNorm and LayerNorm by row, and their gradients; RMSNorm is LayerNorm with a mean of 0 and no bias. With
+/// `h = (x - mean) rstd` and `g = dy w`: `dx = rstd (g - mean(g) - h mean(g h))`, where RMSNorm has no mean(g).
 final class Norm {
     private Norm() {}
-
-    // ---- RMSNorm
 
     static void rms(long x, long w, long y, long rstd, long rows, int n, double eps) {
         for (long r = 0; r < rows; r++) {
             long row = 4 * r * n;
-            double inv = 1 / Math.sqrt((double) Rows.dot(x + row, x + row, n) / n + eps);
-            Native.setFloat(rstd + 4 * r, (float) inv);
-            scale(x + row, w, y + row, n, (float) inv);
+            float inv = (float) (1 / Math.sqrt((double) Reduce.dot(x + row, x + row, n) / n + eps));
+            Native.setFloat(rstd + 4 * r, inv);
+            rmsRow(x + row, inv, w, y + row, n);
         }
     }
 
-    private static void scale(long x, long w, long y, int n, float inv) {
+    private static void rmsRow(long x, float inv, long w, long y, int n) {
+        FloatVector s = broadcast(F, inv);
         int i = 0;
         for (; i <= n - N; i += N) {
-            store(load(x + 4L * i).mul(inv).mul(load(w + 4L * i)), y + 4L * i);
+            fromMemorySegment(F, ALL, x + 4L * i, ORDER).mul(s)
+                    .mul(fromMemorySegment(F, ALL, w + 4L * i, ORDER)).intoMemorySegment(ALL, y + 4L * i, ORDER);
         }
         for (; i < n; i++) {
             Native.setFloat(y + 4L * i, Native.getFloat(x + 4L * i) * inv * Native.getFloat(w + 4L * i));
         }
     }
-
-    static void rmsGrad(long x, long w, long rstd, long dy, long dx, long dw, long rows, int n) {
-        for (long r = 0; r < rows; r++) {
-            long row = 4 * r * n;
-            float inv = Native.getFloat(rstd + 4 * r);
-            float mean = product(dy + row, w, x + row, n) * inv / n;
-            rmsGradRow(x + row, w, inv, mean, dy + row, dx + row, dw, n);
-        }
-    }
-
-    /// The sum of `a b c`.
-    private static float product(long a, long b, long c, int n) {
-        FloatVector sum = all(0f);
-        int i = 0;
-        for (; i <= n - N; i += N) {
-            sum = load(a + 4L * i).mul(load(b + 4L * i)).fma(load(c + 4L * i), sum);
-        }
-        float s = Lanes.sum(sum);
-        for (; i < n; i++) {
-            s += Native.getFloat(a + 4L * i) * Native.getFloat(b + 4L * i) * Native.getFloat(c + 4L * i);
-        }
-        return s;
-    }
-
-    private static void rmsGradRow(long x, long w, float inv, float mean, long dy, long dx, long dw, int n) {
-        int i = 0;
-        for (; i <= n - N; i += N) {
-            FloatVector h = load(x + 4L * i).mul(inv);
-            FloatVector d = load(dy + 4L * i);
-            store(d.fma(h, load(dw + 4L * i)), dw + 4L * i);
-            store(d.mul(load(w + 4L * i)).sub(h.mul(mean)).mul(inv), dx + 4L * i);
-        }
-        for (; i < n; i++) {
-            float h = Native.getFloat(x + 4L * i) * inv;
-            float d = Native.getFloat(dy + 4L * i);
-            Native.setFloat(dw + 4L * i, Native.getFloat(dw + 4L * i) + d * h);
-            Native.setFloat(dx + 4L * i, (d * Native.getFloat(w + 4L * i) - h * mean) * inv);
-        }
-    }
-
-    // ---- LayerNorm
 
     static void layer(long x, long w, long b, long y, long mean, long rstd, long rows, int n, double eps) {
         for (long r = 0; r < rows; r++) {
@@ -84,36 +43,53 @@ final class Norm {
             float inv = (float) (1 / Math.sqrt((double) squares(x + row, mu, n) / n + eps));
             Native.setFloat(mean + 4 * r, mu);
             Native.setFloat(rstd + 4 * r, inv);
-            layerRow(x + row, w, b, y + row, mu, inv, n);
+            layerRow(x + row, mu, inv, w, b, y + row, n);
         }
     }
 
     /// The sum of `(x - mu)^2`.
     private static float squares(long x, float mu, int n) {
-        FloatVector sum = all(0f);
+        FloatVector m = broadcast(F, mu);
+        FloatVector s = broadcast(F, 0f);
         int i = 0;
         for (; i <= n - N; i += N) {
-            FloatVector c = load(x + 4L * i).sub(mu);
-            sum = c.fma(c, sum);
+            FloatVector centred = fromMemorySegment(F, ALL, x + 4L * i, ORDER).sub(m);
+            s = centred.fma(centred, s);
         }
-        float s = Lanes.sum(sum);
+        long pad = Lanes.pad(7);
+        s.intoMemorySegment(ALL, pad, ORDER);
+        float sum = Lanes.sum(pad);
         for (; i < n; i++) {
-            float c = Native.getFloat(x + 4L * i) - mu;
-            s += c * c;
+            float centred = Native.getFloat(x + 4L * i) - mu;
+            sum += centred * centred;
         }
-        return s;
+        return sum;
     }
 
-    private static void layerRow(long x, long w, long b, long y, float mu, float inv, int n) {
+    private static void layerRow(long x, float mu, float inv, long w, long b, long y, int n) {
+        FloatVector m = broadcast(F, mu);
+        FloatVector s = broadcast(F, inv);
         int i = 0;
         for (; i <= n - N; i += N) {
-            FloatVector h = load(x + 4L * i).sub(mu).mul(inv);
-            store(h.fma(load(w + 4L * i), load(b + 4L * i)), y + 4L * i);
+            fromMemorySegment(F, ALL, x + 4L * i, ORDER).sub(m).mul(s)
+                    .fma(fromMemorySegment(F, ALL, w + 4L * i, ORDER), fromMemorySegment(F, ALL, b + 4L * i, ORDER))
+                    .intoMemorySegment(ALL, y + 4L * i, ORDER);
         }
-        if (i < n) {
-            VectorMask<Float> rest = first(n - i);
-            FloatVector h = load(x + 4L * i, rest).sub(mu).mul(inv);
-            store(h.fma(load(w + 4L * i, rest), load(b + 4L * i, rest)), y + 4L * i, rest);
+        for (; i < n; i++) {
+            float h = (Native.getFloat(x + 4L * i) - mu) * inv;
+            Native.setFloat(y + 4L * i, Math.fma(h, Native.getFloat(w + 4L * i), Native.getFloat(b + 4L * i)));
+        }
+    }
+
+    // ---- gradients
+
+    static void rmsGrad(long x, long w, long rstd, long dy, long dx, long dw, long rows, int n) {
+        for (long r = 0; r < rows; r++) {
+            long row = 4 * r * n;
+            float inv = Native.getFloat(rstd + 4 * r);
+            float meanGh = centredProduct(dy + row, w, x + row, 0, n) * inv / n;
+            weightGrad(x + row, 0, inv, dy + row, dw, n);
+            rowGrad(x + row, 0, inv, w, dy + row, 0, meanGh, dx + row, n);
         }
     }
 
@@ -123,54 +99,65 @@ final class Norm {
             long row = 4 * r * n;
             float mu = Native.getFloat(mean + 4 * r);
             float inv = Native.getFloat(rstd + 4 * r);
-            float meanG = Rows.dot(dy + row, w, n) / n;
-            float meanGh = centred(dy + row, w, x + row, mu, n) * inv / n;
-            shares(x + row, mu, inv, dy + row, dw, db, n);
-            layerGradRow(x + row, w, mu, inv, meanG, meanGh, dy + row, dx + row, n);
+            float meanG = Reduce.dot(dy + row, w, n) / n;
+            float meanGh = centredProduct(dy + row, w, x + row, mu, n) * inv / n;
+            weightGrad(x + row, mu, inv, dy + row, dw, n);
+            Combine.addScaled(dy + row, 1, db, db, n);
+            rowGrad(x + row, mu, inv, w, dy + row, meanG, meanGh, dx + row, n);
         }
     }
 
     /// The sum of `a b (x - mu)`.
-    private static float centred(long a, long b, long x, float mu, int n) {
-        FloatVector sum = all(0f);
+    private static float centredProduct(long a, long b, long x, float mu, int n) {
+        FloatVector m = broadcast(F, mu);
+        FloatVector s = broadcast(F, 0f);
         int i = 0;
         for (; i <= n - N; i += N) {
-            sum = load(a + 4L * i).mul(load(b + 4L * i)).fma(load(x + 4L * i).sub(mu), sum);
+            s = fromMemorySegment(F, ALL, a + 4L * i, ORDER).mul(fromMemorySegment(F, ALL, b + 4L * i, ORDER))
+                    .fma(fromMemorySegment(F, ALL, x + 4L * i, ORDER).sub(m), s);
         }
-        float s = Lanes.sum(sum);
+        long pad = Lanes.pad(7);
+        s.intoMemorySegment(ALL, pad, ORDER);
+        float sum = Lanes.sum(pad);
         for (; i < n; i++) {
-            s += Native.getFloat(a + 4L * i) * Native.getFloat(b + 4L * i) * (Native.getFloat(x + 4L * i) - mu);
+            sum += Native.getFloat(a + 4L * i) * Native.getFloat(b + 4L * i) * (Native.getFloat(x + 4L * i) - mu);
         }
-        return s;
+        return sum;
     }
 
-    private static void shares(long x, float mu, float inv, long dy, long dw, long db, int n) {
+    /// `dw += dy h`.
+    private static void weightGrad(long x, float mu, float inv, long dy, long dw, int n) {
+        FloatVector m = broadcast(F, mu);
+        FloatVector s = broadcast(F, inv);
         int i = 0;
         for (; i <= n - N; i += N) {
-            FloatVector d = load(dy + 4L * i);
-            store(load(x + 4L * i).sub(mu).mul(inv).fma(d, load(dw + 4L * i)), dw + 4L * i);
-            store(d.add(load(db + 4L * i)), db + 4L * i);
-        }
-        for (; i < n; i++) {
-            float d = Native.getFloat(dy + 4L * i);
-            float h = (Native.getFloat(x + 4L * i) - mu) * inv;
-            Native.setFloat(dw + 4L * i, Native.getFloat(dw + 4L * i) + d * h);
-            Native.setFloat(db + 4L * i, Native.getFloat(db + 4L * i) + d);
-        }
-    }
-
-    private static void layerGradRow(
-            long x, long w, float mu, float inv, float meanG, float meanGh, long dy, long dx, int n) {
-        int i = 0;
-        for (; i <= n - N; i += N) {
-            FloatVector h = load(x + 4L * i).sub(mu).mul(inv);
-            FloatVector g = load(dy + 4L * i).mul(load(w + 4L * i));
-            store(g.sub(meanG).sub(h.mul(meanGh)).mul(inv), dx + 4L * i);
+            fromMemorySegment(F, ALL, x + 4L * i, ORDER).sub(m).mul(s)
+                    .fma(fromMemorySegment(F, ALL, dy + 4L * i, ORDER), fromMemorySegment(F, ALL, dw + 4L * i, ORDER))
+                    .intoMemorySegment(ALL, dw + 4L * i, ORDER);
         }
         for (; i < n; i++) {
             float h = (Native.getFloat(x + 4L * i) - mu) * inv;
-            float g = Native.getFloat(dy + 4L * i) * Native.getFloat(w + 4L * i);
-            Native.setFloat(dx + 4L * i, (g - meanG - h * meanGh) * inv);
+            Native.setFloat(dw + 4L * i, Math.fma(h, Native.getFloat(dy + 4L * i), Native.getFloat(dw + 4L * i)));
+        }
+    }
+
+    private static void rowGrad(
+            long x, float mu, float inv, long w, long dy, float meanG, float meanGh, long dx, int n) {
+        FloatVector m = broadcast(F, mu);
+        FloatVector s = broadcast(F, inv);
+        FloatVector g = broadcast(F, meanG);
+        FloatVector gh = broadcast(F, -meanGh * inv);
+        int i = 0;
+        for (; i <= n - N; i += N) {
+            FloatVector centred = fromMemorySegment(F, ALL, x + 4L * i, ORDER).sub(m);
+            FloatVector own = fromMemorySegment(F, ALL, dy + 4L * i, ORDER)
+                    .mul(fromMemorySegment(F, ALL, w + 4L * i, ORDER)).sub(g);
+            centred.fma(gh, own).mul(s).intoMemorySegment(ALL, dx + 4L * i, ORDER);
+        }
+        for (; i < n; i++) {
+            float h = (Native.getFloat(x + 4L * i) - mu) * inv;
+            float own = Native.getFloat(dy + 4L * i) * Native.getFloat(w + 4L * i) - meanG;
+            Native.setFloat(dx + 4L * i, (own - h * meanGh) * inv);
         }
     }
 }

@@ -1,9 +1,11 @@
 package dev.deckle.vector;
 
+import static dev.deckle.kernel.Native.ALL;
 import static dev.deckle.vector.Lanes.BYTES;
+import static dev.deckle.vector.Lanes.F;
 import static dev.deckle.vector.Lanes.N;
-import static dev.deckle.vector.Lanes.load;
-import static dev.deckle.vector.Lanes.store;
+import static dev.deckle.vector.Lanes.ORDER;
+import static jdk.incubator.vector.FloatVector.fromMemorySegment;
 
 import dev.deckle.kernel.Native;
 
@@ -22,8 +24,9 @@ final class Pack {
             }
         } else if (bcs == 4) {
             for (int p = 0; p < depth; p++) {
-                store(load(b + p * brs), to + 2 * p * BYTES);
-                store(load(b + p * brs + BYTES), to + 2 * p * BYTES + BYTES);
+                fromMemorySegment(F, ALL, b + p * brs, ORDER).intoMemorySegment(ALL, to + 2 * p * BYTES, ORDER);
+                fromMemorySegment(F, ALL, b + p * brs + BYTES, ORDER)
+                        .intoMemorySegment(ALL, to + 2 * p * BYTES + BYTES, ORDER);
             }
         } else {
             for (int j = 0; j < Tile.COLUMNS; j += 4) {

@@ -1,10 +1,12 @@
 package dev.deckle.vector;
 
+import static dev.deckle.kernel.Native.ALL;
 import static dev.deckle.vector.Lanes.BYTES;
 import static dev.deckle.vector.Lanes.F;
 import static dev.deckle.vector.Lanes.N;
-import static dev.deckle.vector.Lanes.load;
-import static dev.deckle.vector.Lanes.store;
+import static dev.deckle.vector.Lanes.ORDER;
+import static jdk.incubator.vector.FloatVector.broadcast;
+import static jdk.incubator.vector.FloatVector.fromMemorySegment;
 
 import dev.deckle.kernel.Native;
 import jdk.incubator.vector.FloatVector;
@@ -18,7 +20,6 @@ final class Rope {
     /// Each element of the lower, or the upper, half twice.
     private static final VectorShuffle<Float> TWICE_LOW = VectorShuffle.fromOp(F, i -> i / 2);
     private static final VectorShuffle<Float> TWICE_HIGH = VectorShuffle.fromOp(F, i -> N / 2 + i / 2);
-
     private static final VectorMask<Float> EVEN = VectorMask.fromLong(F, 0x5555555555555555L);
 
     private Rope() {}
@@ -39,15 +40,16 @@ final class Rope {
     }
 
     private static void halves(long x, long y, long cos, long sin, int half, float sign) {
+        FloatVector direction = broadcast(F, sign);
         long apart = 4L * half;
         int i = 0;
         for (; i <= half - N; i += N) {
-            FloatVector c = load(cos + 4L * i);
-            FloatVector s = load(sin + 4L * i).mul(sign);
-            FloatVector u = load(x + 4L * i);
-            FloatVector v = load(x + 4L * i + apart);
-            store(u.mul(c).sub(v.mul(s)), y + 4L * i);
-            store(v.mul(c).add(u.mul(s)), y + 4L * i + apart);
+            FloatVector c = fromMemorySegment(F, ALL, cos + 4L * i, ORDER);
+            FloatVector s = fromMemorySegment(F, ALL, sin + 4L * i, ORDER).mul(direction);
+            FloatVector u = fromMemorySegment(F, ALL, x + 4L * i, ORDER);
+            FloatVector v = fromMemorySegment(F, ALL, x + 4L * i + apart, ORDER);
+            u.mul(c).sub(v.mul(s)).intoMemorySegment(ALL, y + 4L * i, ORDER);
+            v.mul(c).add(u.mul(s)).intoMemorySegment(ALL, y + 4L * i + apart, ORDER);
         }
         for (; i < half; i++) {
             pair(x + 4L * i, y + 4L * i, apart, Native.getFloat(cos + 4L * i), sign * Native.getFloat(sin + 4L * i));
@@ -56,22 +58,21 @@ final class Rope {
 
     private static void neighbours(long x, long y, long cos, long sin, int half, float sign) {
         // -s, s, -s, s...: what the partner of each element is multiplied by
-        FloatVector signs = FloatVector.broadcast(F, sign).blend(-sign, EVEN);
+        FloatVector signs = broadcast(F, sign).blend(broadcast(F, -sign), EVEN);
         int i = 0;
         for (; i <= half - N; i += N) {
-            FloatVector c = load(cos + 4L * i);
-            FloatVector s = load(sin + 4L * i);
-            rotate(x + 8L * i, y + 8L * i, c.rearrange(TWICE_LOW), s.rearrange(TWICE_LOW).mul(signs));
-            rotate(x + 8L * i + BYTES, y + 8L * i + BYTES, c.rearrange(TWICE_HIGH), s.rearrange(TWICE_HIGH).mul(signs));
+            FloatVector c = fromMemorySegment(F, ALL, cos + 4L * i, ORDER);
+            FloatVector s = fromMemorySegment(F, ALL, sin + 4L * i, ORDER);
+            FloatVector low = fromMemorySegment(F, ALL, x + 8L * i, ORDER);
+            FloatVector high = fromMemorySegment(F, ALL, x + 8L * i + BYTES, ORDER);
+            low.mul(c.rearrange(TWICE_LOW)).add(low.rearrange(SWAP).mul(s.rearrange(TWICE_LOW).mul(signs)))
+                    .intoMemorySegment(ALL, y + 8L * i, ORDER);
+            high.mul(c.rearrange(TWICE_HIGH)).add(high.rearrange(SWAP).mul(s.rearrange(TWICE_HIGH).mul(signs)))
+                    .intoMemorySegment(ALL, y + 8L * i + BYTES, ORDER);
         }
         for (; i < half; i++) {
             pair(x + 8L * i, y + 8L * i, 4, Native.getFloat(cos + 4L * i), sign * Native.getFloat(sin + 4L * i));
         }
-    }
-
-    private static void rotate(long x, long y, FloatVector c, FloatVector s) {
-        FloatVector v = load(x);
-        store(v.mul(c).add(v.rearrange(SWAP).mul(s)), y);
     }
 
     private static void pair(long x, long y, long apart, float c, float s) {

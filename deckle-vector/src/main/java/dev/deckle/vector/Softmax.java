@@ -1,136 +1,86 @@
 package dev.deckle.vector;
 
-import static dev.deckle.vector.Lanes.N;
-import static dev.deckle.vector.Lanes.all;
-import static dev.deckle.vector.Lanes.first;
-import static dev.deckle.vector.Lanes.load;
-import static dev.deckle.vector.Lanes.store;
-import static jdk.incubator.vector.VectorOperators.GT;
-import static jdk.incubator.vector.VectorOperators.MAX;
+import static dev.deckle.vector.Lanes.BLOCK;
 
 import dev.deckle.kernel.Native;
-import jdk.incubator.vector.FloatVector;
 
-/// The softmax of rows, its logarithm and their gradients.
+/// The softmax of rows, its logarithm and their gradients, composed of passes that other kernels have.
 final class Softmax {
     private Softmax() {}
 
     static void forward(boolean log, long x, long y, long rows, int n) {
         for (long r = 0; r < rows; r++) {
             long row = 4 * r * n;
-            float max = max(x + row, n);
+            float max = Reduce.maxOfNumbers(x + row, n, 1);
             if (log) {
+                // the difference to the maximum first: it has the small numbers
                 float logSum = (float) Math.log(sumExp(x + row, n, max));
-                shift(x + row, y + row, n, max, logSum);
+                Elementwise.affine(x + row, 1, -max, y + row, n);
+                Elementwise.affine(y + row, 1, -logSum, y + row, n);
             } else {
-                float sum = exp(x + row, y + row, n, max);
-                scale(y + row, n, 1 / sum);
+                Exp.map(x + row, y + row, n, 1, -max);
+                Elementwise.affine(y + row, (float) (1 / Reduce.sum(y + row, n)), 0, y + row, n);
             }
         }
-    }
-
-    static void backward(boolean log, long y, long dy, long dx, long rows, int n) {
-        for (long r = 0; r < rows; r++) {
-            long row = 4 * r * n;
-            if (log) {
-                logGrad(y + row, dy + row, dx + row, n, (float) Reduce.sum(dy + row, n));
-            } else {
-                grad(y + row, dy + row, dx + row, n, Rows.dot(y + row, dy + row, n));
-            }
-        }
-    }
-
-    /// The largest number of a row. NaN is passed over: it comes out of the exponentials that follow.
-    static float max(long x, int n) {
-        FloatVector max = all(Float.NEGATIVE_INFINITY);
-        int i = 0;
-        for (; i <= n - N; i += N) {
-            FloatVector v = load(x + 4L * i);
-            max = max.blend(v, v.compare(GT, max));
-        }
-        float m = max.reduceLanes(MAX);
-        for (; i < n; i++) {
-            float e = Native.getFloat(x + 4L * i);
-            m = e > m ? e : m;
-        }
-        return m;
     }
 
     /// The sum of `exp(x - max)`.
-    static float sumExp(long x, int n, float max) {
-        FloatVector sum = all(0f);
-        int i = 0;
-        for (; i <= n - N; i += N) {
-            sum = sum.add(VectorMath.exp(load(x + 4L * i).sub(max)));
+    static double sumExp(long x, int n, float max) {
+        long e = Lanes.block(0);
+        int block = (int) (BLOCK / 4);
+        double sum = 0;
+        for (int i = 0; i < n; i += block) {
+            int m = Math.min(block, n - i);
+            Exp.map(x + 4L * i, e, m, 1, -max);
+            sum += Reduce.sum(e, m);
         }
-        float s = Lanes.sum(sum);
-        return i == n ? s : s + restSumExp(x + 4L * i, n - i, max);
+        return sum;
     }
 
-    private static float restSumExp(long x, int n, float max) {
-        var mask = first(n);
-        return Lanes.sum(all(0f).blend(VectorMath.exp(load(x, mask).sub(max)), mask));
-    }
-
-    /// `y = exp(x - max)`, and returns the sum.
-    static float exp(long x, long y, int n, float max) {
-        FloatVector sum = all(0f);
-        int i = 0;
-        for (; i <= n - N; i += N) {
-            FloatVector e = VectorMath.exp(load(x + 4L * i).sub(max));
-            sum = sum.add(e);
-            store(e, y + 4L * i);
-        }
-        float s = Lanes.sum(sum);
-        return i == n ? s : s + restExp(x + 4L * i, y + 4L * i, n - i, max);
-    }
-
-    private static float restExp(long x, long y, int n, float max) {
-        var mask = first(n);
-        FloatVector e = VectorMath.exp(load(x, mask).sub(max));
-        store(e, y, mask);
-        return Lanes.sum(all(0f).blend(e, mask));
-    }
-
-    private static void scale(long y, int n, float factor) {
-        int i = 0;
-        for (; i <= n - N; i += N) {
-            store(load(y + 4L * i).mul(factor), y + 4L * i);
-        }
-        if (i < n) {
-            store(load(y + 4L * i, first(n - i)).mul(factor), y + 4L * i, first(n - i));
+    static void backward(boolean log, long y, long dy, long dx, long rows, int n) {
+        long p = Lanes.block(0);
+        int block = (int) (BLOCK / 4);
+        for (long r = 0; r < rows; r++) {
+            long row = 4 * r * n;
+            if (!log) {
+                Combine.productOfDifference(y + row, dy + row, Reduce.dot(y + row, dy + row, n), 1, dx + row, n);
+                continue;
+            }
+            float sum = (float) Reduce.sum(dy + row, n);
+            for (int i = 0; i < n; i += block) {
+                int m = Math.min(block, n - i);
+                Exp.map(y + row + 4L * i, p, m, 1, 0);
+                Combine.addScaled(p, -sum, dy + row + 4L * i, dx + row + 4L * i, m);
+            }
         }
     }
 
-    /// `y = x - max - logSum`, in this order: the difference to the maximum is what has small numbers.
-    private static void shift(long x, long y, int n, float max, float logSum) {
-        int i = 0;
-        for (; i <= n - N; i += N) {
-            store(load(x + 4L * i).sub(max).sub(logSum), y + 4L * i);
-        }
-        if (i < n) {
-            store(load(x + 4L * i, first(n - i)).sub(max).sub(logSum), y + 4L * i, first(n - i));
-        }
-    }
-
-    private static void grad(long y, long dy, long dx, int n, float dot) {
-        int i = 0;
-        for (; i <= n - N; i += N) {
-            store(load(dy + 4L * i).sub(dot).mul(load(y + 4L * i)), dx + 4L * i);
-        }
-        for (; i < n; i++) {
-            Native.setFloat(dx + 4L * i, (Native.getFloat(dy + 4L * i) - dot) * Native.getFloat(y + 4L * i));
+    /// `loss = log sum exp(logits) - logits[target]` by row.
+    static void crossEntropy(long logits, long targets, long loss, long lse, long rows, int classes, long ignore) {
+        for (long r = 0; r < rows; r++) {
+            long row = logits + 4 * r * classes;
+            long target = Native.getLong(targets + 8 * r);
+            float max = Reduce.maxOfNumbers(row, classes, 1);
+            double logSum = max + Math.log(sumExp(row, classes, max));
+            Native.setFloat(lse + 4 * r, (float) logSum);
+            Native.setFloat(loss + 4 * r, target == ignore ? 0 : (float) (logSum - Native.getFloat(row + 4 * target)));
         }
     }
 
-    private static void logGrad(long y, long dy, long dx, int n, float sum) {
-        int i = 0;
-        for (; i <= n - N; i += N) {
-            store(VectorMath.exp(load(y + 4L * i)).fma(all(-sum), load(dy + 4L * i)), dx + 4L * i);
-        }
-        for (; i < n; i++) {
-            float p = (float) Math.exp(Native.getFloat(y + 4L * i));
-            Native.setFloat(dx + 4L * i, Native.getFloat(dy + 4L * i) - p * sum);
+    static void crossEntropyGrad(
+            long logits, long targets, long lse, long g, long dlogits, long rows, int classes, long ignore) {
+        for (long r = 0; r < rows; r++) {
+            long row = 4 * r * classes;
+            long target = Native.getLong(targets + 8 * r);
+            if (target == ignore) {
+                Native.zero(dlogits + row, 4L * classes);
+                continue;
+            }
+            float gr = Native.getFloat(g + 4 * r);
+            Exp.map(logits + row, dlogits + row, classes, 1, -Native.getFloat(lse + 4 * r));
+            Elementwise.affine(dlogits + row, gr, 0, dlogits + row, classes);
+            long at = dlogits + row + 4 * target;
+            Native.setFloat(at, Native.getFloat(at) - gr);
         }
     }
 }

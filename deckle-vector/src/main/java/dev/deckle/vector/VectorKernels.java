@@ -153,14 +153,14 @@ public final class VectorKernels implements Kernels {
     public void crossEntropy(
             DType t, long logits, long targets, long loss, long lse, long rows, int classes, long ignore) {
         check(t);
-        CrossEntropy.forward(logits, targets, loss, lse, rows, classes, ignore);
+        Softmax.crossEntropy(logits, targets, loss, lse, rows, classes, ignore);
     }
 
     @Override
     public void crossEntropyGrad(
             DType t, long logits, long targets, long lse, long g, long dlogits, long rows, int classes, long ignore) {
         check(t);
-        CrossEntropy.backward(logits, targets, lse, g, dlogits, rows, classes, ignore);
+        Softmax.crossEntropyGrad(logits, targets, lse, g, dlogits, rows, classes, ignore);
     }
 
     @Override
