@@ -16,11 +16,12 @@ public final class Batches {
     /// @throws IllegalArgumentException if there are not enough tokens for one window
     public Batches(TokenFile tokens, int rows, int context, long seed) {
         if (rows < 1 || context < 1) {
-            throw new IllegalArgumentException("batch size and context must be at least 1, not " + rows + " and " + context);
+            throw new IllegalArgumentException("batch size and context must be at least 1, not " + rows + " and "
+                    + context);
         }
         if (tokens.size() < context + 1L) {
-            throw new IllegalArgumentException(String.format("the corpus has %,d tokens to train on; a context of %,d needs "
-                    + "at least %,d: give more text or a shorter context", tokens.size(), context, context + 1L));
+            throw new IllegalArgumentException(String.format("the corpus has %,d tokens to train on; a context of %,d "
+                    + "needs at least %,d: give more text or a shorter context", tokens.size(), context, context + 1L));
         }
         this.tokens = tokens;
         this.rows = rows;

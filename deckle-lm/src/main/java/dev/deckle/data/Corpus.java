@@ -19,8 +19,8 @@ import java.util.function.BiConsumer;
 /// The texts that a model learns from: documents found in files, folders and archives.
 ///
 /// **Goal.** What a corpus is depends on its content only. Documents are sorted by name, names are relative to what was
-/// given, and which ones are held out follows from names and seed. So the same folder elsewhere, or read in another
-/// order or by more threads, is the same training run.
+/// given, and which ones are held out follows from names and seed. So the same folder in another place, or read in
+/// another order or by more threads, is the same training run.
 ///
 /// **What is read.**
 /// - a text file is one document; a `.jsonl` file is one document a line, its `text` field;
@@ -78,9 +78,9 @@ public final class Corpus implements AutoCloseable {
         }
     }
 
-    /// A corpus that every Java developer has: the source of the JDK in `javaHome`, package `java` of module `java.base`
-    /// (29 MB). If that JDK came without `lib/src.zip`: Deckle's own source, which is much smaller. [#description()]
-    /// says which it is.
+    /// A corpus that every Java developer has: the source of the JDK in `javaHome`, the packages `java.*` of module
+    /// `java.base` (29 MB). If that JDK came without `lib/src.zip`: Deckle's own source, which is much smaller.
+    /// [#description()] says which it is.
     ///
     /// @param javaHome a JDK, for example `Path.of(System.getProperty("java.home"))`
     public static Corpus defaultCorpus(Path javaHome) throws IOException {
@@ -121,9 +121,9 @@ public final class Corpus implements AutoCloseable {
         return documents.stream().mapToLong(Document::size).sum();
     }
 
-    /// Holds out one document in twenty (rounded, at least one), chosen by hashes of `seed` and the names. Of a corpus of
-    /// one document its last twentieth is held out, cut at a line end if there is one near; a text of a line or two may
-    /// leave nothing to hold out.
+    /// Holds out one document in twenty (rounded, at least one), chosen by hashes of `seed` and the names. Of a corpus
+    /// of one document its last twentieth is held out, cut at a line end if there is one near; a text of a line or two
+    /// may leave nothing to hold out.
     public Split split(long seed) throws IOException {
         if (documents.size() == 1) {
             return Slice.split(documents.getFirst(), HELD_OUT);

@@ -19,8 +19,8 @@ public final class Evaluation implements Iterable<Batch> {
     /// @param maxWindows at most this many windows
     public Evaluation(TokenFile tokens, int rows, int context, int maxWindows) {
         if (rows < 1 || context < 1 || maxWindows < 1) {
-            throw new IllegalArgumentException("rows, context and windows must be at least 1, not " + rows + ", " + context
-                    + " and " + maxWindows);
+            throw new IllegalArgumentException("rows, context and windows must be at least 1, not " + rows + ", "
+                    + context + " and " + maxWindows);
         }
         this.tokens = tokens;
         this.rows = rows;

@@ -199,8 +199,9 @@ final class Sources {
 
     private static long checked(long size, String where) throws IOException {
         if (size > MAX_DOCUMENT) {
-            throw new IOException(String.format("%s: %.1f GB; one document can have 2: split it, or make it .jsonl with a "
-                    + "document a line", where, size / 1e9));
+            throw new IOException(String.format(
+                    "%s: %.1f GB; one document can have 2: split it, or make it .jsonl with a document a line",
+                    where, size / 1e9));
         }
         return size;
     }

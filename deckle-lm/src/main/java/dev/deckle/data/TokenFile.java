@@ -18,8 +18,8 @@ import java.util.zip.CRC32C;
 /// Token ids in a file, mapped into memory: documents one after the other, each followed by the end token.
 ///
 /// The layout, little endian: a header of 104 bytes (the magic `DECKTOK1`; int bytes per id; int number of documents;
-/// long number of tokens; long bytes of text; the key, 64 characters; long CRC-32C of the ids and then of all before it),
-/// then the ids, two bytes each for vocabularies up to 65,536 and otherwise four. Threads may share an open file.
+/// long number of tokens; long bytes of text; the key, 64 characters; long CRC-32C of the ids and then of all before
+/// it), then the ids, two bytes each for vocabularies up to 65,536 and otherwise four. Threads may share an open file.
 public final class TokenFile implements AutoCloseable {
     private static final byte[] MAGIC = "DECKTOK1".getBytes(StandardCharsets.US_ASCII);
     private static final int KEY = 64;

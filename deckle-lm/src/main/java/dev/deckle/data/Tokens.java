@@ -21,7 +21,8 @@ public record Tokens(TokenFile train, TokenFile validation, boolean rebuilt) imp
     /// The tokens of `split`, from `folder` if they are there, otherwise encoded by all threads and put there.
     ///
     /// @param endToken follows each document
-    public static Tokens prepare(Path folder, Corpus.Split split, Tokenizer tokenizer, int endToken) throws IOException {
+    public static Tokens prepare(Path folder, Corpus.Split split, Tokenizer tokenizer, int endToken)
+            throws IOException {
         String trainKey = key(split.train(), tokenizer, endToken);
         String validationKey = key(split.validation(), tokenizer, endToken);
         Path train = folder.resolve("train-" + trainKey.substring(0, 16) + ".tokens");

@@ -4,8 +4,8 @@ import java.util.Arrays;
 
 /// The printable stand-ins that byte-level vocabularies write for the 256 bytes (GPT-2; Radford et al., 2019).
 ///
-/// A byte that is a visible character of Latin-1 stands for itself; the other 68, in order, are U+0100, U+0101, ... So a
-/// space is `Ġ` and a line feed `Ċ`, and every token of a `tokenizer.json` is readable text without white space.
+/// A byte that is a visible character of Latin-1 stands for itself; the other 68, in order, are U+0100, U+0101, ... So
+/// a space is `Ġ` and a line feed `Ċ`, and every token of a `tokenizer.json` is readable text without white space.
 final class ByteAlphabet {
     private static final char[] CHAR_OF_BYTE = new char[256];
     private static final short[] BYTE_OF_CHAR = new short[0x100 + 68];

@@ -1,7 +1,7 @@
 package dev.deckle.tokenizer;
 
-/// What a character is to a pre-tokenizer: a letter (`\p{L}`), a number (`\p{N}`), a blank (`\s`, that is White_Space) or
-/// a symbol (the rest: punctuation, marks, emoji, controls, unassigned).
+/// What a character is to a pre-tokenizer: a letter (`\p{L}`), a number (`\p{N}`), a blank (`\s`, that is White_Space)
+/// or a symbol (the rest: punctuation, marks, emoji, controls, unassigned).
 final class CharClass {
     static final int SYMBOL = 0;
     static final int LETTER = 1;

@@ -22,10 +22,10 @@ import java.util.concurrent.ConcurrentLinkedQueue;
 /// an object per piece. A tokenizer is immutable and may be shared by threads: what an encoding needs for itself
 /// (the memory of known pieces) is borrowed from a pool.
 ///
-/// **Rejected.** `java.util.regex` for the pieces: five times slower than the scanners, and it overflows the stack on
-/// long runs. Merging by a scan for the best pair: quadratic in the length of a piece, which an attacker chooses. A
-/// tokenizer built from fields and one built from a file as two ways: [BpeTrainer] writes the file's JSON and reads it
-/// back, so what is saved is what was used.
+/// **Rejected.** `java.util.regex` for the pieces: five times slower than the scanners. Merging by a scan for
+/// the best pair: quadratic in the length of a piece, which an attacker chooses. A tokenizer built from fields and one
+/// built from a file as two ways: [BpeTrainer] writes the file's JSON and reads it back, so what is saved is what was
+/// used.
 ///
 /// ```java
 /// Tokenizer t = Tokenizer.load(Path.of("model"));

@@ -4,6 +4,7 @@ import com.google.gson.JsonArray;
 import com.google.gson.JsonElement;
 import com.google.gson.JsonNull;
 import com.google.gson.JsonObject;
+import com.google.gson.JsonPrimitive;
 import dev.deckle.tokenizer.AddedTokens.Added;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -148,7 +149,8 @@ final class TokenizerJson {
                 left = text(pair).substring(0, space);
                 right = text(pair).substring(space + 1);
             }
-            merges.add(new Bpe.Merge(known(left, ids, where), known(right, ids, where), known(left + right, ids, where)));
+            merges.add(new Bpe.Merge(
+                    known(left, ids, where), known(right, ids, where), known(left + right, ids, where)));
         }
         return merges;
     }
@@ -167,8 +169,8 @@ final class TokenizerJson {
             Integer taken = ids.putIfAbsent(content, id);
             boolean other = id < vocabulary.length && vocabulary[id] != null && !vocabulary[id].equals(content);
             if (taken != null && taken != id || other) {
-                throw new IllegalArgumentException(where + ".id is " + id + " for '" + content + "', but "
-                        + (other ? "model.vocab has that id for '" + vocabulary[id] + "'" : "that token has id " + taken));
+                throw new IllegalArgumentException(where + ".id is " + id + " for '" + content + "', but " + (other
+                        ? "model.vocab has that id for '" + vocabulary[id] + "'" : "that token has id " + taken));
             }
             String at = where + ".";
             added.add(new Added(id, content, flag(token, "special", at, false), flag(token, "normalized", at, true),
@@ -257,8 +259,7 @@ final class TokenizerJson {
 
     private static String string(JsonObject parent, String key, String where) {
         JsonElement value = parent.get(key);
-        refuseUnless(value != null && value.isJsonPrimitive() && value.getAsJsonPrimitive().isString(), where + key, value,
-                "a string");
+        refuseUnless(value instanceof JsonPrimitive p && p.isString(), where + key, value, "a string");
         return value.getAsString();
     }
 
@@ -267,8 +268,7 @@ final class TokenizerJson {
             return missing;
         }
         JsonElement value = parent.get(key);
-        refuseUnless(value.isJsonPrimitive() && value.getAsJsonPrimitive().isBoolean(), where + key, value,
-                "true or false");
+        refuseUnless(value instanceof JsonPrimitive p && p.isBoolean(), where + key, value, "true or false");
         return value.getAsBoolean();
     }
 

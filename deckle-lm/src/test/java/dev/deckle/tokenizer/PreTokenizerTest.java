@@ -29,7 +29,8 @@ class PreTokenizerTest {
         }
     }
 
-    /// Every code point of the planes that hold letters, between letters, digits, symbols, blanks and after an apostrophe.
+    /// Every code point of the planes that hold letters, between letters, digits, symbols and blanks and after an
+    /// apostrophe.
     @ParameterizedTest
     @MethodSource("all")
     void agreesOnEveryCharacter(PreTokenizer pieces) {

@@ -5,12 +5,13 @@ import java.util.Random;
 /// Texts of everything that tokenizers trip over.
 final class RandomText {
     private static final String[] BLANKS = {
-        " ", " ", " ", " ", "\n", "\r", "\t", "\r\n", "\u000B", "\u0085", "\u00A0", "\u1680", "\u2003", "\u2028", "\u202F",
-        "\u3000", "\u180E", "\u200B", "\uFEFF", "\u001C"
+        " ", " ", " ", " ", "\n", "\r", "\t", "\r\n", "\u000B", "\u0085", "\u00A0", "\u1680", "\u2003", "\u2028",
+        "\u202F", "\u3000", "\u180E", "\u200B", "\uFEFF", "\u001C"
     };
     private static final String[] PARTS = {
-        "the", "public", "don't", "'s", "'re", "'LL", "'ſ", "''s", "'", "'r", "...", "{}();", "<|endoftext|>", "naïve", "手撕",
-        "привет", "हिन्दी", "👩‍👩‍👧‍👦", "👍🏽", "e\u0301", "\u0301", "٣٤٥", "Ⅷ", "½", "12345", "7", "\uDBFF\uDFFF", "\u0000", "x".repeat(70)
+        "the", "public", "don't", "'s", "'re", "'LL", "'ſ", "''s", "'", "'r", "...", "{}();", "<|endoftext|>",
+        "naïve", "手撕", "привет", "हिन्दी", "👩‍👩‍👧‍👦", "👍🏽", "e\u0301", "\u0301", "٣٤٥", "Ⅷ", "½", "12345",
+        "7", "\uDBFF\uDFFF", "\u0000", "x".repeat(70)
     };
 
     private RandomText() {}

@@ -57,7 +57,7 @@ class TokenizerFilesTest {
 
     @Test
     void aLoadedTokenizerIsWrittenAsItWas() throws IOException {
-        Files.writeString(file, json.replace("\"version\": \"1.0\"", "\"version\": \"1.0\", \"x\": [1e400, null, \"<é>\"]"));
+        edit("\"version\": \"1.0\"", "\"version\": \"1.0\", \"x\": [1e400, null, \"<é>\"]");
         JsonObject before = JsonParser.parseString(Files.readString(file)).getAsJsonObject();
         Path copy = folder.resolve("copy");
         Tokenizer.load(folder).save(copy);
@@ -67,7 +67,8 @@ class TokenizerFilesTest {
     @Test
     void theConfigurationIsWrittenForTransformers() throws IOException {
         TOKENIZER.withMaxLength(256).save(folder);
-        JsonObject config = JsonParser.parseString(Files.readString(folder.resolve("tokenizer_config.json"))).getAsJsonObject();
+        String written = Files.readString(folder.resolve("tokenizer_config.json"));
+        JsonObject config = JsonParser.parseString(written).getAsJsonObject();
         assertEquals("PreTrainedTokenizerFast", config.get("tokenizer_class").getAsString());
         assertEquals("<|endoftext|>", config.get("eos_token").getAsString());
         assertEquals(256, config.get("model_max_length").getAsInt());
@@ -93,7 +94,8 @@ class TokenizerFilesTest {
                 "post_processor": {"type": "Sequence", "processors": [
                   {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, "use_regex": true},
                   {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<|x|>", "type_id": 0}},
-                    {"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "<|endoftext|>", "type_id": 0}}]}]}""");
+                    {"Sequence": {"id": "A", "type_id": 0}},
+                    {"SpecialToken": {"id": "<|endoftext|>", "type_id": 0}}]}]}""");
         Tokenizer t = Tokenizer.load(file);
         assertArrayEquals(new int[] {1, 7, 8, 0}, t.wrap(new int[] {7, 8}));
         assertArrayEquals(new int[] {7, 8}, TOKENIZER.wrap(new int[] {7, 8}));
@@ -114,33 +116,33 @@ class TokenizerFilesTest {
     /// What is not supported or not possible names the file and the key, in one line.
     @ParameterizedTest
     @CsvSource(delimiter = '§', quoteCharacter = '`', textBlock = """
-            "type": "BPE"              § "type": "Unigram"                     § model.type is "Unigram"; supported: byte-level BPE
-            "type": "BPE"              § "type": 7                             § model.type
-            "normalizer": null         § "normalizer": {"type": "NFC"}         § normalizer is {"type":"NFC"}
-            "type": "ByteLevel"        § "type": "Metaspace"                   § pre_tokenizer
-            "add_prefix_space": false  § "add_prefix_space": true              § pre_tokenizer
-            "post_processor": null     § "post_processor": {"type": "Bert"}    § post_processor
-            "decoder": {               § "decoder": null, "x": {               § decoder
-            "dropout": null            § "dropout": 0.1                        § model.dropout is 0.1
-            "end_of_word_suffix": null § "end_of_word_suffix": "</w>"          § model.end_of_word_suffix
-            "byte_fallback": false     § "byte_fallback": true                 § model.byte_fallback
-            "ignore_merges": false     § "ignore_merges": 1                    § model.ignore_merges
-            "vocab": {                 § "vocab": 5, "x": {                    § model.vocab is 5; supported: an object
-            "merges": [                § "merges": null, "x": [                § model.merges
-            "merges": [                § "merges": [ ["t", "q~"],              § model.merges[0] names 'q~'
-            "merges": [                § "merges": [ 3,                        § model.merges[0]
-            "merges": [                § "merges": [ ["a"],                    § model.merges[0]
-            "!": 2,                    § "!": 3,                               § gives id 3 twice
-            "!": 2,                    § "!": -2,                              § model.vocab['!']
-            "!": 2,                    § "!": 99999999,                        § model.vocab['!']
-            "!": 2,                    § "!": 16777216,                        § model.vocab['!']
-            "!": 2,                    § "!": 2.5,                             § model.vocab['!']
-            "!": 2,                    § "!": "two",                           § model.vocab['!']
-            "!": 2,                    § "!!": 2,                              § no token '!' for the byte 33
-            "content": "<|x|>"         § "content": "<|y|>"                    § added_tokens[1].id is 1 for '<|y|>'
-            "content": "<|x|>"         § "content": "!"                        § added_tokens[1].id is 1 for '!'
-            "content": "<|x|>"         § "content": null                       § added_tokens[1].content
-            "added_tokens": [          § "added_tokens": [ 1,                  § added_tokens[0] is 1
+            "type": "BPE" § "type": "Unigram" § model.type is "Unigram"; supported: byte-level BPE
+            "type": "BPE" § "type": 7 § model.type
+            "normalizer": null § "normalizer": {"type": "NFC"} § normalizer is {"type":"NFC"}
+            "type": "ByteLevel" § "type": "Metaspace" § pre_tokenizer
+            "add_prefix_space": false § "add_prefix_space": true § pre_tokenizer
+            "post_processor": null § "post_processor": {"type": "Bert"} § post_processor
+            "decoder": { § "decoder": null, "x": { § decoder
+            "dropout": null § "dropout": 0.1 § model.dropout is 0.1
+            "end_of_word_suffix": null § "end_of_word_suffix": "</w>" § model.end_of_word_suffix
+            "byte_fallback": false § "byte_fallback": true § model.byte_fallback
+            "ignore_merges": false § "ignore_merges": 1 § model.ignore_merges
+            "vocab": { § "vocab": 5, "x": { § model.vocab is 5; supported: an object
+            "merges": [ § "merges": null, "x": [ § model.merges
+            "merges": [ § "merges": [ ["t", "q~"], § model.merges[0] names 'q~'
+            "merges": [ § "merges": [ 3, § model.merges[0]
+            "merges": [ § "merges": [ ["a"], § model.merges[0]
+            "!": 2, § "!": 3, § gives id 3 twice
+            "!": 2, § "!": -2, § model.vocab['!']
+            "!": 2, § "!": 99999999, § model.vocab['!']
+            "!": 2, § "!": 16777216, § model.vocab['!']
+            "!": 2, § "!": 2.5, § model.vocab['!']
+            "!": 2, § "!": "two", § model.vocab['!']
+            "!": 2, § "!!": 2, § no token '!' for the byte 33
+            "content": "<|x|>" § "content": "<|y|>" § added_tokens[1].id is 1 for '<|y|>'
+            "content": "<|x|>" § "content": "!" § added_tokens[1].id is 1 for '!'
+            "content": "<|x|>" § "content": null § added_tokens[1].content
+            "added_tokens": [ § "added_tokens": [ 1, § added_tokens[0] is 1
             """)
     void whatIsWrongIsNamed(String good, String bad, String named) throws IOException {
         edit(good, bad);
