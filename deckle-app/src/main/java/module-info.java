@@ -7,8 +7,5 @@ module dev.deckle.app {
     requires java.desktop;
     requires xchart;
 
-    uses dev.deckle.kernel.KernelProvider;
-
-    opens dev.deckle.app to
-            info.picocli;
+    opens dev.deckle.app to info.picocli;
 }

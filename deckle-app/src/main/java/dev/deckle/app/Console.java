@@ -68,8 +68,7 @@ final class Console implements AutoCloseable {
     ///
     /// @throws IllegalArgumentException if a number is not finite: JSON has none, and such a number is no result
     void emit(JsonObject object) {
-        out.print(GSON.toJson(object) + "\n");
-        flush();
+        stream(GSON.toJson(object) + "\n");
     }
 
     /// Progress, on stderr.

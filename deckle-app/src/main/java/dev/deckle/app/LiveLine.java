@@ -53,38 +53,37 @@ final class LiveLine implements AutoCloseable {
         if (!started || now - last >= every) {
             started = true;
             last = now;
-            redraw();
+            if (terminal) {
+                redraw();
+            } else {
+                err.println(text);
+            }
         }
     }
 
     /// Takes the line off the terminal so that another can be printed there.
     void erase() {
-        if (terminal && shown) {
+        if (shown) {
             err.print("\r\033[K");
             err.flush();
             shown = false;
         }
     }
 
-    /// Shows the line again.
+    /// Shows the line again after [#erase]; a plain line was never taken away.
     void redraw() {
-        if (closed || text.isEmpty()) {
-            return;
-        }
-        if (terminal) {
+        if (terminal && !closed && !text.isEmpty()) {
             int width = Math.max(1, columns.getAsInt() - 1); // a full last column would wrap
             err.print("\r" + text.substring(0, Math.min(width, text.length())) + "\033[K");
             err.flush();
             shown = true;
-        } else {
-            err.println(text);
         }
     }
 
     /// Ends the line; what it said last stays readable.
     @Override
     public void close() {
-        if (!closed && terminal && shown) {
+        if (!closed && shown) {
             redraw();
             err.println();
         }

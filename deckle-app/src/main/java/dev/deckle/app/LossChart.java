@@ -75,7 +75,7 @@ final class LossChart {
             ImageIO.write(BitmapEncoder.getBufferedImage(draw(title)), "png", bytes);
         } catch (RuntimeException | LinkageError | InternalError e) { // how AWT says that there is no font
             throw new IOException(
-                    png + " cannot be drawn: a font and fontconfig are needed (apt install fontconfig fonts-dejavu-core)",
+                    png + " cannot be drawn without a font (apt install fontconfig fonts-dejavu-core)",
                     e);
         }
         Path whole = png.resolveSibling(png.getFileName() + ".new");

@@ -61,6 +61,7 @@ class LiveLineTest {
                     """,
                     printed());
             line.erase();
+            line.redraw();
         }
         assertEquals("", printed());
     }

@@ -33,6 +33,8 @@ class TensorBoardWriterTest {
         byte[] digits = "123456789".getBytes(StandardCharsets.US_ASCII);
         int crc = 0xe3069283;
         assertEquals((crc >>> 15 | crc << 17) + 0xa282ead8, TensorBoardWriter.masked(digits, 0, 9));
+        // how the files that TensorFlow writes begin: a record of 24 bytes, and this checksum of its length
+        assertEquals(0x224b7fa3, TensorBoardWriter.masked(little(8).putLong(24).array(), 0, 8));
     }
 
     /// Written out by hand from the protocol buffer encoding.
