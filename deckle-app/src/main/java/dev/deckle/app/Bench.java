@@ -54,7 +54,8 @@ final class Bench extends Verb {
     @Parameters(paramLabel = "gemm|attention|train|decode", description = "what")
     private What what;
 
-    @Option(names = "--preset", paramLabel = "NAME", defaultValue = "10m", description = "the model: 10m (default) or 58m",
+    @Option(names = "--preset", paramLabel = "NAME", defaultValue = "10m",
+            description = "the model: 10m (default) or 58m",
             converter = SizeConverter.class)
     private Size preset;
 
@@ -99,7 +100,8 @@ final class Bench extends Verb {
         return o;
     }
 
-    /// The same call again and again, each in a process of its own: what a JIT compiler does differs from one to the next.
+    /// The same call again and again, each in a process of its own: what a JIT compiler does differs from one to the
+    /// next.
     private int inFreshJvms(Console console) throws IOException {
         ProcessHandle.Info self = ProcessHandle.current().info();
         List<String> command = new ArrayList<>(List.of(self.command().orElseThrow()));

@@ -12,7 +12,7 @@ import picocli.CommandLine.Command;
 /// What runs on this machine, and what does not and why.
 @Command(
         name = "doctor",
-        description = "Show what runs on this machine: processor, kernels, what was refused and why; and check the kernels.",
+        description = "Show what runs on this machine, what was refused and why; and check the kernels.",
         footerHeading = "%nExamples:%n",
         footer = {"  ./deckle doctor", "  ./deckle doctor --no-x86     what would run without it"})
 final class Doctor extends Verb {
@@ -38,10 +38,12 @@ final class Doctor extends Verb {
         console.result("java      " + java());
         console.result("threads   " + Team.shared().threads() + " of " + Runtime.getRuntime().availableProcessors()
                 + " processors");
-        console.result("memory    " + (Runtime.getRuntime().maxMemory() >> 20) + " MB of heap at most; tensors live outside of it");
+        console.result("memory    " + (Runtime.getRuntime().maxMemory() >> 20)
+                + " MB of heap at most; tensors live outside of it");
         console.result("");
         for (Door.Backend b : door.backends()) {
-            console.result(String.format("%-9s %s%s", b.name(), b.kernels().isPresent() ? "" : "refused: ", b.reason()));
+            console.result(
+                    String.format("%-9s %s%s", b.name(), b.kernels().isPresent() ? "" : "refused: ", b.reason()));
         }
         console.result("");
         console.result(String.format("%-14s %-8s %s", "f32 kernels", "by", "largest error against the definition"));

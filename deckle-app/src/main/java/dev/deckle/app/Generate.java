@@ -47,14 +47,16 @@ final class Generate extends Verb {
         private String ids;
     }
 
-    @Option(names = "--max-new-tokens", paramLabel = "N", defaultValue = "128", description = "at most so many; default: 128")
+    @Option(names = "--max-new-tokens", paramLabel = "N", defaultValue = "128",
+            description = "at most so many; default: 128")
     private int maxNewTokens;
 
     @Option(names = "--temperature", paramLabel = "X", defaultValue = "0.8",
             description = "below 1 plainer, above 1 wilder, 0 always the likeliest; default: 0.8")
     private double temperature;
 
-    @Option(names = "--top-k", paramLabel = "K", defaultValue = "0", description = "draw from the K likeliest; 0: from all")
+    @Option(names = "--top-k", paramLabel = "K", defaultValue = "0",
+            description = "draw from the K likeliest; 0: from all")
     private int topK;
 
     @Option(names = "--top-p", paramLabel = "P", defaultValue = "1",
@@ -69,7 +71,8 @@ final class Generate extends Verb {
             description = "above 1: less of what was there before; default: 1")
     private double repetitionPenalty;
 
-    @Option(names = "--seed", paramLabel = "N", description = "the same seed, the same text; default: another each time")
+    @Option(names = "--seed", paramLabel = "N",
+            description = "the same seed, the same text; default: another each time")
     private Long seed;
 
     @Option(names = "--stop", paramLabel = "TEXT", arity = "1..*", description = "end before this text")
@@ -89,12 +92,14 @@ final class Generate extends Verb {
         }
         Sampler sampler = new Sampler(temperature, topK, topP, minP, repetitionPenalty);
         Optional<Tokenizer> tokenizer = prompt.text != null || Files.exists(model.resolve("tokenizer.json"))
-                ? Optional.of(Tokenizer.load(model)) : Optional.empty();
+                ? Optional.of(Tokenizer.load(model))
+                : Optional.empty();
         if (!stop.isEmpty() && tokenizer.isEmpty()) {
             throw new IllegalArgumentException("--stop needs a tokenizer, and " + model + " has no tokenizer.json");
         }
         try (CausalLm lm = Models.open(model)) {
-            int[] ids = prompt.ids != null ? Ids.parse("--ids", prompt.ids) : tokenizer.orElseThrow().encode(prompt.text);
+            int[] ids =
+                    prompt.ids != null ? Ids.parse("--ids", prompt.ids) : tokenizer.orElseThrow().encode(prompt.text);
             Output output = new Output(console, tokenizer, stop);
             output.begin(ids);
             long start = System.nanoTime();

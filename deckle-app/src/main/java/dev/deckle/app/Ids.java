@@ -16,8 +16,10 @@ final class Ids {
             try {
                 ids[i] = Integer.parseInt(parts[i]);
             } catch (NumberFormatException e) {
-                throw new IllegalArgumentException(flag + ": \"" + parts[i] + "\" is no token id: whole numbers separated by "
-                        + "commas are expected", e);
+                throw new IllegalArgumentException(
+                        flag + ": \"" + parts[i] + "\" is no token id: whole numbers separated by "
+                                + "commas are expected",
+                        e);
             }
         }
         return ids;

@@ -42,10 +42,12 @@ final class Train extends Verb {
     @Option(names = "--out", paramLabel = "DIR", description = "where the run goes; default: the next free runs/run-N")
     private Path out;
 
-    @Option(names = "--resume", paramLabel = "DIR", description = "go on with the run in DIR from its newest checkpoint")
+    @Option(names = "--resume", paramLabel = "DIR",
+            description = "go on with the run in DIR from its newest checkpoint")
     private Path resume;
 
-    @Option(names = "--init", paramLabel = "DIR", description = "start from the weights and tokenizer of a model folder")
+    @Option(names = "--init", paramLabel = "DIR",
+            description = "start from the weights and tokenizer of a model folder")
     private Path init;
 
     @Option(names = "--steps", paramLabel = "N", description = "optimizer steps")
@@ -69,10 +71,12 @@ final class Train extends Verb {
     @Option(names = "--kv-heads", paramLabel = "N", description = "key and value heads, shared by the attention heads")
     private Integer kvHeads;
 
-    @Option(names = "--attention", paramLabel = "KIND", description = "mha, mqa (one key head) or gqa (--kv-heads of them)")
+    @Option(names = "--attention", paramLabel = "KIND",
+            description = "mha, mqa (one key head) or gqa (--kv-heads of them)")
     private Attention attention;
 
-    @Option(names = "--ffn-size", paramLabel = "N", description = "width of the feed-forward network; default: 8/3 of hidden")
+    @Option(names = "--ffn-size", paramLabel = "N",
+            description = "width of the feed-forward network; default: 8/3 of hidden")
     private Integer ffnSize;
 
     @Option(names = "--context", paramLabel = "N", description = "tokens in a sequence")
@@ -144,7 +148,8 @@ final class Train extends Verb {
         if (steps != null && steps < 1) {
             throw usage("--steps must be positive, not " + steps);
         }
-        if (resume != null && out != null && !out.toAbsolutePath().normalize().equals(resume.toAbsolutePath().normalize())) {
+        if (resume != null && out != null
+                && !out.toAbsolutePath().normalize().equals(resume.toAbsolutePath().normalize())) {
             throw usage("--resume " + resume + " goes on in that folder: leave --out away, or give the same");
         }
         Progress progress = new Progress(console);
@@ -226,7 +231,8 @@ final class Train extends Verb {
         return switch (kind) {
             case mha -> {
                 if (own != 0 && own != o.heads) {
-                    throw usage("--attention mha has a key head for each of the " + o.heads + " heads, not --kv-heads " + own);
+                    throw usage("--attention mha has a key head for each of the " + o.heads + " heads, not --kv-heads "
+                            + own);
                 }
                 yield o.heads;
             }
@@ -314,11 +320,13 @@ final class Train extends Verb {
                     .write(run.folder().resolve("loss.png"), run.folder().getFileName().toString());
             Step s = last.orElse(null);
             console.log("");
-            console.log(String.format("%s after %,d steps, %s: %s", ended ? "Done" : "Interrupted", s == null ? 0 : s.step(),
+            console.log(String.format("%s after %,d steps, %s: %s", ended ? "Done" : "Interrupted",
+                    s == null ? 0 : s.step(),
                     LiveLine.span(Duration.ofNanos(System.nanoTime() - began)), run.folder()));
             console.log(String.format("  a Hugging Face model folder of %,d parameters; loss.png, metrics.jsonl and "
                     + "TensorBoard events beside it", run.model().parameterCount()));
-            console.log(String.format("  memory: %,d MB for weights, gradients and moments, at most %,d MB for a step, %d threads",
+            console.log(String.format(
+                    "  memory: %,d MB for weights, gradients and moments, at most %,d MB for a step, %d threads",
                     ModelMemory.allocatedBytes() >> 20, Workspace.highWaterMark() >> 20, Team.shared().threads()));
             console.log("Next:  ./deckle generate --model " + run.folder() + " --prompt \"public \"");
             if (!ended) {

@@ -5,8 +5,8 @@ import java.util.Arrays;
 import java.util.Comparator;
 import java.util.stream.IntStream;
 
-/// Chooses the next token from logits, in the order of Hugging Face: repetition penalty, temperature, top-k, top-p, min-p,
-/// then a draw.
+/// Chooses the next token from logits, in the order of Hugging Face: repetition penalty, temperature, top-k, top-p,
+/// min-p, then a draw.
 ///
 /// @param temperature divides the logits; 0 always takes the largest
 /// @param topK keeps the k largest and what equals the k-th; 0 keeps all
@@ -75,8 +75,8 @@ public record Sampler(double temperature, int topK, double topP, double minP, do
         }
     }
 
-    /// From the least likely up, drops tokens while what is dropped stays within 1 - p: the token that crosses p is kept,
-    /// and one always is.
+    /// From the least likely up, drops tokens while what is dropped stays within 1 - p: the token that crosses p is
+    /// kept, and one always is.
     private void nucleus(float[] logits, double[] p) {
         int[] ascending = IntStream.range(0, p.length)
                 .boxed()

@@ -5,8 +5,8 @@ import dev.deckle.nn.Pass;
 import dev.deckle.tensor.Tensor;
 import java.util.Map;
 
-/// A model that predicts the next token at each position from the tokens up to it. What training, scoring and generation
-/// need of a model, whatever its family and its kind of attention.
+/// A model that predicts the next token at each position from the tokens up to it. What training, scoring and
+/// generation need of a model, whatever its family and its kind of attention.
 public interface CausalLm extends AutoCloseable {
     /// ids (B, T) I64 to logits (B, T, vocab_size).
     Tensor forward(Tensor ids, Pass pass);

@@ -7,8 +7,8 @@ import dev.deckle.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.List;
 
-/// Keys (already rotated) and values of all positions so far, so that decoding computes one position at a time instead of
-/// the whole sequence again. One contiguous buffer a layer: (B, G, capacity, D), G key heads.
+/// Keys (already rotated) and values of all positions so far, so that decoding computes one position at a time instead
+/// of the whole sequence again. One contiguous buffer a layer: (B, G, capacity, D), G key heads.
 public final class KvCache implements AutoCloseable {
     /// All positions of a layer, those just appended included: each (B, G, length, D).
     public record KeysValues(Tensor keys, Tensor values) {}
@@ -32,8 +32,8 @@ public final class KvCache implements AutoCloseable {
         return capacity;
     }
 
-    /// Adds new positions to layer `layer`: keys and values (B, G, T, D). Every layer appends the same T, then the model
-    /// calls [#advance].
+    /// Adds new positions to layer `layer`: keys and values (B, G, T, D). Every layer appends the same T, then the
+    /// model calls [#advance].
     public KeysValues append(int layer, Tensor keys, Tensor values) {
         int t = keys.dim(2);
         if (length + t > capacity) {

@@ -7,8 +7,9 @@ import dev.deckle.tensor.Functional;
 import dev.deckle.tensor.Shape;
 import dev.deckle.tensor.Tensor;
 
-/// Rotary position embedding (Su et al. 2021): position p turns pair i of a head by the angle `p * frequency[i]`, so that
-/// the product of a query and a key depends on their distance only. Pairs are (i, i + D/2), as in Hugging Face's Llama.
+/// Rotary position embedding (Su et al. 2021): position p turns pair i of a head by the angle `p * frequency[i]`, so
+/// that the product of a query and a key depends on their distance only. Pairs are (i, i + D/2), as in Hugging Face's
+/// Llama.
 ///
 /// The tables of cosines and sines grow as longer sequences come. Angles are computed in f32, as PyTorch does.
 public final class RotaryEmbedding {

@@ -134,6 +134,7 @@ public final class Weights {
     private void complain() {
         int n = root.problems.size();
         throw new IllegalArgumentException("the weights do not fit config.json: "
-                + String.join("; ", root.problems.subList(0, Math.min(n, 4))) + (n > 4 ? "; and " + (n - 4) + " more" : ""));
+                + String.join("; ", root.problems.subList(0, Math.min(n, 4)))
+                + (n > 4 ? "; and " + (n - 4) + " more" : ""));
     }
 }

@@ -19,8 +19,8 @@ import java.util.Map;
 public final class AdamW implements AutoCloseable {
     private static final int PIECE = 1 << 16;
 
-    /// Beyond the learning rate: decay rates of the two moments, the term that keeps the division finite, and the weight
-    /// decay.
+    /// Beyond the learning rate: decay rates of the two moments, the term that keeps the division finite, and the
+    /// weight decay.
     public record Options(double beta1, double beta2, double eps, double weightDecay) {}
 
     private record Piece(Tensor parameter, Tensor m, Tensor v, long from, long n, double decay) {}

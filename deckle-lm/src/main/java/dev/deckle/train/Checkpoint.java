@@ -25,8 +25,8 @@ import java.util.stream.Stream;
 /// A moment of a run from which it goes on bit for bit: weights, moments, and the number of steps, from which the
 /// schedule, the data and every random stream follow.
 ///
-/// A checkpoint is a folder, `checkpoints/step-0000040`, written under another name, synced, then renamed: one with such
-/// a name is whole. It is a model folder itself. The two newest are kept.
+/// A checkpoint is a folder, `checkpoints/step-0000040`, written under another name, synced, then renamed: one with
+/// such a name is whole. It is a model folder itself. The two newest are kept.
 ///
 /// @param step optimizer steps that were made
 /// @param seconds how long the run had trained
@@ -47,7 +47,8 @@ record Checkpoint(Path folder, long step, double seconds, TrainOptions options) 
         try {
             Safetensors.save(making.resolve("model.safetensors"), model.parameters(), Map.of("format", "pt"));
             Safetensors.save(making.resolve("optimizer.safetensors"), optimizer.state(), Map.of());
-            for (String name : List.of("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json")) {
+            for (String name : List.of("config.json", "generation_config.json", "tokenizer.json",
+                    "tokenizer_config.json")) {
                 Files.copy(run.file(name), making.resolve(name));
             }
             JsonObject state = new JsonObject();
@@ -127,7 +128,7 @@ record Checkpoint(Path folder, long step, double seconds, TrainOptions options) 
         try (Stream<Path> there = Files.list(all)) {
             return there.filter(p -> p.getFileName().toString().matches(PREFIX + "\\d{7,18}"))
                     .sorted(Comparator.<Path>comparingLong(
-                                    p -> Long.parseLong(p.getFileName().toString().substring(PREFIX.length())))
+                            p -> Long.parseLong(p.getFileName().toString().substring(PREFIX.length())))
                             .reversed())
                     .toList();
         }

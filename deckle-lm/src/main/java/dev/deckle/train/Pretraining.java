@@ -57,7 +57,8 @@ public final class Pretraining implements AutoCloseable {
         try {
             Checkpoint c = Checkpoint.newest(out).orElseThrow(() -> new IOException(out
                     + ": holds no checkpoint to resume from" + (Files.exists(out.resolve("metrics.jsonl"))
-                            ? ": the run ended before its first one; start it anew with another --out" : "")));
+                            ? ": the run ended before its first one; start it anew with another --out"
+                            : "")));
             TrainOptions options = change.apply(c.options()).complete();
             if (options.steps > 0 && options.steps < c.step()) {
                 throw new IllegalArgumentException("--steps " + options.steps + ": the run is at step " + c.step()

@@ -15,7 +15,8 @@ import java.util.stream.Stream;
 /// The folder of a training run, held by one process at a time: a Hugging Face model folder, the run's records, and its
 /// checkpoints.
 public final class RunFolder implements AutoCloseable {
-    private static final List<String> SIGNS = List.of("config.json", "model.safetensors", "metrics.jsonl", "checkpoints");
+    private static final List<String> SIGNS =
+            List.of("config.json", "model.safetensors", "metrics.jsonl", "checkpoints");
 
     private final Path path;
     private final FileChannel channel;

@@ -10,10 +10,12 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 
-/// Everything that decides about a training run: plain fields, named as the flags of `deckle train`. Two runs with equal
-/// options and equal data are equal to the bit, on any number of threads (unless a clock ends them: see [#minutes]).
+/// Everything that decides about a training run: plain fields, named as the flags of `deckle train`. Two runs with
+/// equal options and equal data are equal to the bit, on any number of threads (unless a clock ends them: see
+/// [#minutes]).
 public final class TrainOptions {
-    private static final Gson GSON = new GsonBuilder().setPrettyPrinting().serializeNulls().disableHtmlEscaping().create();
+    private static final Gson GSON =
+            new GsonBuilder().setPrettyPrinting().serializeNulls().disableHtmlEscaping().create();
 
     /// Text files, folders, archives; empty for the JDK's own sources.
     public List<String> data = new ArrayList<>();
@@ -85,8 +87,9 @@ public final class TrainOptions {
     public static TrainOptions preset(String name) {
         Preset p = PRESETS.get(name);
         if (p == null) {
-            throw new IllegalArgumentException("--preset must be one of " + String.join(", ", PRESETS.keySet()) + ", not "
-                    + name);
+            throw new IllegalArgumentException(
+                    "--preset must be one of " + String.join(", ", PRESETS.keySet()) + ", not "
+                            + name);
         }
         TrainOptions o = new TrainOptions();
         o.layers = p.layers;
@@ -146,7 +149,8 @@ public final class TrainOptions {
 
     /// The model that they ask for, with the vocabulary that the tokenizer ended up with.
     Llama.Config model(int vocabularySize, int endToken) {
-        return Llama.Config.of(vocabularySize, hidden_size, ffn_size, layers, heads, kv_heads, context, false, endToken);
+        return Llama.Config.of(vocabularySize, hidden_size, ffn_size, layers, heads, kv_heads, context, false,
+                endToken);
     }
 
     /// As JSON, for a checkpoint.

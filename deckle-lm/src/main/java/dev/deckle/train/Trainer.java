@@ -32,8 +32,8 @@ import java.util.function.BooleanSupplier;
 
 /// Trains a model to predict the next token: the loop, as a script.
 ///
-/// The state of a run is its options and the number of steps made. Which text a step sees, which numbers a random stream
-/// gives and how fast it learns are functions of these, so resuming needs nothing else but weights and moments.
+/// The state of a run is its options and the number of steps made. Which text a step sees, which numbers a random
+/// stream gives and how fast it learns are functions of these, so resuming needs nothing else but weights and moments.
 final class Trainer implements AutoCloseable {
     private static final Duration EVALUATE = Duration.ofSeconds(25);
     private static final Duration SAVE = Duration.ofSeconds(60);
@@ -56,7 +56,8 @@ final class Trainer implements AutoCloseable {
     private double secondsBefore;
     private long saved = -1;
 
-    Trainer(RunFolder run, TrainOptions options, Tokenizer tokenizer, Tokens tokens, CausalLm model, TrainListener listener) {
+    Trainer(RunFolder run, TrainOptions options, Tokenizer tokenizer, Tokens tokens, CausalLm model,
+            TrainListener listener) {
         this.run = run;
         this.options = options;
         this.tokenizer = tokenizer;
@@ -170,7 +171,8 @@ final class Trainer implements AutoCloseable {
 
     private String sample() {
         TextGenerator generator = new TextGenerator(model, new Sampler(0.8, 50, 1, 0, 1), Set.of(endToken));
-        int[] ids = generator.generate(new int[] {endToken}, SAMPLE_TOKENS, new Generator(options.seed + step), _ -> true);
+        int[] ids =
+                generator.generate(new int[] {endToken}, SAMPLE_TOKENS, new Generator(options.seed + step), _ -> true);
         return tokenizer.decode(Arrays.copyOfRange(ids, 1, ids.length));
     }
 
@@ -219,7 +221,8 @@ final class Trainer implements AutoCloseable {
     }
 
     private double progress(long start) {
-        return options.steps > 0 ? (double) step / options.steps : (secondsBefore + seconds(start)) / (options.minutes * 60);
+        return options.steps > 0 ? (double) step / options.steps
+                : (secondsBefore + seconds(start)) / (options.minutes * 60);
     }
 
     private Duration left(long start) {

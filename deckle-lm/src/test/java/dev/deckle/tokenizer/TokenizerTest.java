@@ -132,7 +132,7 @@ class TokenizerTest {
         for (byte b : piece) {
             ids.add(vocabulary.indexOf(String.valueOf(ByteAlphabet.toChar(b & 0xFF))));
         }
-        for (boolean merged = true; merged; ) {
+        for (boolean merged = true; merged;) {
             merged = false;
             for (Bpe.Merge m : definition.merges()) {
                 for (int i = 0; i + 1 < ids.size() && !merged; i++) {

@@ -10,11 +10,11 @@ import java.util.Set;
 
 /// Reverse-mode differentiation: walks from a result back to its leaves, each operation once.
 ///
-/// A result has a larger id than its inputs, so the largest id that is left is always an operation whose own gradient is
-/// complete: a priority queue replaces the usual topological sort, and there is no recursion to overflow.
+/// A result has a larger id than its inputs, so the largest id that is left is always an operation whose own gradient
+/// is complete: a priority queue replaces the usual topological sort, and there is no recursion to overflow.
 ///
-/// Inside a Workspace the walk frees as it goes: the memory of a result (activations) and of its gradient serves again as
-/// soon as its operation is done. A step then peaks at about the size of its activations.
+/// Inside a Workspace the walk frees as it goes: the memory of a result (activations) and of its gradient serves again
+/// as soon as its operation is done. A step then peaks at about the size of its activations.
 public final class Backward {
     private Backward() {}
 

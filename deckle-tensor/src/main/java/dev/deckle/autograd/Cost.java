@@ -4,8 +4,8 @@ import dev.deckle.tensor.Op;
 import dev.deckle.tensor.Tensor;
 import java.util.List;
 
-/// What an operation costs: floating-point operations (a multiply-add counts as two, any function of one number as one),
-/// and the bytes it must at least read and write. Views cost nothing.
+/// What an operation costs: floating-point operations (a multiply-add counts as two, any function of one number as
+/// one), and the bytes it must at least read and write. Views cost nothing.
 public record Cost(long flops, long bytes) {
     /// The cost of computing `y` by `op`, the forward direction only.
     public static Cost of(Op op, Tensor y) {
@@ -18,8 +18,8 @@ public record Cost(long flops, long bytes) {
             case Op.Reduce(_, Tensor x, _) -> new Cost(x.numel(), moved(op, y));
             case Op.ArgMax(Tensor x, _) -> new Cost(x.numel(), moved(op, y));
             case Op.MatMul(Tensor a, _) -> new Cost(2 * n * a.dim(-1), moved(op, y));
-            case Op.Linear(Tensor x, _, var bias) ->
-                new Cost(2 * n * x.dim(-1) + (bias.isPresent() ? n : 0), moved(op, y));
+            case Op.Linear(Tensor x, _, var bias) -> new Cost(2 * n * x.dim(-1) + (bias.isPresent() ? n : 0),
+                    moved(op, y));
             case Op.Gather _, Op.Embedding _ -> new Cost(0, 2 * y.bytes());
             case Op.Softmax _ -> new Cost(4 * n, moved(op, y)); // maximum, difference, exponential and sum, division
             case Op.RmsNorm _ -> new Cost(4 * n, moved(op, y));

@@ -26,8 +26,8 @@ public final class Definitions {
                 yield Optional.of(bias.map(y::add).orElse(y));
             }
             case Op.Softmax(Tensor x, boolean log) -> Optional.of(softmax(x, log));
-            case Op.RmsNorm(Tensor x, Tensor weight, double eps, _) ->
-                Optional.of(x.mul(x.square().mean(-1, true).add(eps).rsqrt()).mul(weight));
+            case Op.RmsNorm(Tensor x, Tensor weight, double eps, _) -> Optional
+                    .of(x.mul(x.square().mean(-1, true).add(eps).rsqrt()).mul(weight));
             case Op.LayerNorm(Tensor x, Tensor weight, Tensor bias, double eps, _, _) -> {
                 Tensor centred = x.sub(x.mean(-1, true));
                 Tensor variance = centred.square().mean(-1, true);
@@ -90,7 +90,8 @@ public final class Definitions {
         if (a.causal()) {
             scores = scores.add(causalMask(scores.dtype(), t, s));
         }
-        // a row that sees nothing: -Infinity minus -Infinity is not a number, so its maximum counts as 0 and its sum as 1
+        // a row that sees nothing: -Infinity minus -Infinity is not a number, so its maximum counts as 0 and its sum as
+        // 1
         DType type = scores.dtype();
         Tensor max = Tensor.zeros(type, Shape.of(1));
         if (s > 0) {

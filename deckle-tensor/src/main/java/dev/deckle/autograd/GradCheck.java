@@ -18,7 +18,8 @@ public final class GradCheck {
         double worst = 0;
         for (Tensor x : leaves) {
             if (x.dtype() != DType.F64 || !x.isContiguous()) {
-                throw new IllegalArgumentException("gradients are checked in F64 on contiguous leaves, not " + x.dtype());
+                throw new IllegalArgumentException(
+                        "gradients are checked in F64 on contiguous leaves, not " + x.dtype());
             }
             double[] analytic = x.leaf().orElseThrow().isEmpty() ? new double[(int) x.numel()] : x.grad().toDoubles();
             for (int i = 0; i < analytic.length; i++) {

@@ -80,16 +80,15 @@ final class Gradients {
             case Op.Gather(Tensor x, int dim, Tensor index) -> Indexing.gatherGrad(dim, index, g, sink.into(x));
             case Op.Embedding(Tensor weight, Tensor ids) -> Indexing.embeddingGrad(ids, g, sink.into(weight));
             case Op.Softmax(Tensor x, boolean log) -> sink.add(x, Reduction.softmaxGrad(y, g, log));
-            case Op.RmsNorm(Tensor x, Tensor weight, _, Tensor rstd) ->
-                each(sink, List.of(x, weight), Normalise.rmsNormGrad(x, weight, rstd, g));
-            case Op.LayerNorm(Tensor x, Tensor weight, Tensor bias, _, Tensor mean, Tensor rstd) ->
-                each(sink, List.of(x, weight, bias), Normalise.layerNormGrad(x, weight, mean, rstd, g));
-            case Op.Rope(Tensor x, Tensor cos, Tensor sin, boolean interleaved) ->
-                sink.add(x, Rotate.rope(g, cos, sin, interleaved, true));
-            case Op.SwiGlu(Tensor gate, Tensor up) ->
-                each(sink, List.of(gate, up), Pointwise.swigluGrad(gate, up, g));
-            case Op.CrossEntropy(Tensor logits, Tensor targets, long ignore, Tensor lse) ->
-                sink.add(logits, Loss.crossEntropyGrad(logits, targets, ignore, lse, g));
+            case Op.RmsNorm(Tensor x, Tensor weight, _, Tensor rstd) -> each(sink, List.of(x, weight),
+                    Normalise.rmsNormGrad(x, weight, rstd, g));
+            case Op.LayerNorm(Tensor x, Tensor weight, Tensor bias, _, Tensor mean, Tensor rstd) -> each(sink,
+                    List.of(x, weight, bias), Normalise.layerNormGrad(x, weight, mean, rstd, g));
+            case Op.Rope(Tensor x, Tensor cos, Tensor sin, boolean interleaved) -> sink.add(x,
+                    Rotate.rope(g, cos, sin, interleaved, true));
+            case Op.SwiGlu(Tensor gate, Tensor up) -> each(sink, List.of(gate, up), Pointwise.swigluGrad(gate, up, g));
+            case Op.CrossEntropy(Tensor logits, Tensor targets, long ignore, Tensor lse) -> sink.add(logits,
+                    Loss.crossEntropyGrad(logits, targets, ignore, lse, g));
             case Op.Attention a -> each(sink, a.inputs(), Attend.backward(a, y, g));
         }
     }

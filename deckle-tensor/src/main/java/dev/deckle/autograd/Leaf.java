@@ -3,11 +3,11 @@ package dev.deckle.autograd;
 import dev.deckle.memory.Workspace;
 import dev.deckle.tensor.Tensor;
 
-/// The gradient that a leaf gathers. Its buffer outlives every step, because several backward passes add to it before an
-/// optimizer reads it.
+/// The gradient that a leaf gathers. Its buffer outlives every step, because several backward passes add to it before
+/// an optimizer reads it.
 ///
-/// After [#zero()] the buffer counts as empty rather than being filled with zeros: the next gradient overwrites it, which
-/// saves a pass over the memory of all parameters.
+/// After [#zero()] the buffer counts as empty rather than being filled with zeros: the next gradient overwrites it,
+/// which saves a pass over the memory of all parameters.
 public final class Leaf {
     private final Tensor owner;
     private Tensor buffer; // null until the first gradient
@@ -33,8 +33,9 @@ public final class Leaf {
     /// @throws IllegalStateException if nothing was
     public Tensor gradient() {
         if (empty) {
-            throw new IllegalStateException("this " + owner.shape() + " tensor has no gradient yet: call backward() on a "
-                    + "result of it first");
+            throw new IllegalStateException(
+                    "this " + owner.shape() + " tensor has no gradient yet: call backward() on a "
+                            + "result of it first");
         }
         return buffer;
     }

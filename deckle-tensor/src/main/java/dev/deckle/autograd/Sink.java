@@ -47,25 +47,24 @@ final class Sink {
         }
     }
 
-    /// Adds the matrix product a b, seen in x's shape, to the gradient of x: without a temporary where there is a buffer
-    /// to accumulate into.
+    /// Adds the matrix product a b, seen in x's shape, to the gradient of x: without a temporary where there is a
+    /// buffer to accumulate into.
     void addProduct(Tensor x, Tensor a, Tensor b) {
         if (!wants(x)) {
             return;
         }
-        int columns = b.dim(1);
         if (x.leaf().isPresent()) {
             Leaf leaf = x.leaf().get();
             boolean first = leaf.isEmpty();
-            Product.into(leaf.target().reshape(-1, columns), a, b, !first);
+            Product.into(Product.rows(leaf.target()), a, b, !first);
             return;
         }
         Tensor sum = pending.get(x);
         if (sum != null && ours(sum) && sum.isContiguous()) {
-            Product.into(sum.reshape(-1, columns), a, b, true);
+            Product.into(Product.rows(sum), a, b, true);
         } else {
             Tensor g = Tensor.empty(x.dtype(), x.shape());
-            Product.into(g.reshape(-1, columns), a, b, false);
+            Product.into(Product.rows(g), a, b, false);
             add(x, g);
         }
     }

@@ -8,8 +8,8 @@ import java.util.stream.IntStream;
 final class Like {
     private Like() {}
 
-    /// Empty, of x's shape, its dimensions in the same order of strides as x's and without gaps: a (B, T, H, D) array seen
-    /// as (B, H, T, D) gives another such view.
+    /// Empty, of x's shape, its dimensions in the same order of strides as x's and without gaps: a (B, T, H, D) array
+    /// seen as (B, H, T, D) gives another such view.
     static Tensor layout(Tensor x) {
         int[] byStride = IntStream.range(0, x.rank())
                 .boxed()

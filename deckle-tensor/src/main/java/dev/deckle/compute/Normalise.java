@@ -107,7 +107,8 @@ public final class Normalise {
     }
 
     private static long rowsEach(int n) {
-        return Math.max(1, 4 * Work.GRAIN / Math.max(1, n)); // four times as many: each task has a row of sums to add up
+        // four times as many as elsewhere: each task has a row of sums to add up
+        return Math.max(1, 4 * Work.GRAIN / Math.max(1, n));
     }
 
     private static Tensor sumOfParts(Tensor parts) {

@@ -37,8 +37,9 @@ public final class Pointwise {
         long ga = g.address();
         long da = dx.address();
         int w = x.dtype().bytes();
-        Work.rows(x.numel(), 1, (from, to) ->
-                k.unaryGrad(x.dtype(), f, xa + from * w, ga + from * w, da + from * w, to - from), in, g, dx);
+        Work.rows(x.numel(), 1,
+                (from, to) -> k.unaryGrad(x.dtype(), f, xa + from * w, ga + from * w, da + from * w, to - from), in, g,
+                dx);
         return dx;
     }
 
@@ -49,8 +50,8 @@ public final class Pointwise {
         long xa = in.address();
         long ya = y.address();
         int w = x.dtype().bytes();
-        Work.rows(x.numel(), 1, (from, to) ->
-                k.affine(x.dtype(), xa + from * w, mul, add, ya + from * w, to - from), in, y);
+        Work.rows(x.numel(), 1, (from, to) -> k.affine(x.dtype(), xa + from * w, mul, add, ya + from * w, to - from),
+                in, y);
         return y;
     }
 
@@ -199,8 +200,8 @@ public final class Pointwise {
         long ga = g.address();
         long ua = u.address();
         long ya = y.address();
-        Work.rows(y.numel(), 1, (from, to) ->
-                k.swiglu(t, ga + from * w, ua + from * w, ya + from * w, to - from), g, u, y);
+        Work.rows(y.numel(), 1, (from, to) -> k.swiglu(t, ga + from * w, ua + from * w, ya + from * w, to - from), g, u,
+                y);
         return y;
     }
 

@@ -23,23 +23,23 @@ public final class Product {
         Shape lead = a.shape().slice(0, a.rank() - 2);
         Tensor c = Tensor.empty(a.dtype(), lead.concat(Shape.of(a.dim(-2), b.dim(-1))));
         if (b.rank() == 2) {
-            Tensor rows = rows(a);
-            into(c.reshape(-1, c.dim(-1)), rows, b, false);
+            into(rows(c), rows(a), b, false);
         } else {
             batched(a, b, c);
         }
         return c;
     }
 
-    /// x (..., in) as a matrix of rows.
+    /// x (..., in) as a matrix of rows: a view where x is contiguous.
     public static Tensor rows(Tensor x) {
-        return x.detach().reshape(-1, x.dim(-1));
+        int rows = Math.toIntExact(x.shape().slice(0, x.rank() - 1).numel()); // -1 could not be told where in is 0
+        return x.detach().reshape(rows, x.dim(-1));
     }
 
     /// x W^T + b.
     public static Tensor linear(Tensor x, Tensor weight, Optional<Tensor> bias) {
         Tensor y = Tensor.empty(x.dtype(), x.shape().with(-1, weight.dim(0)));
-        Tensor out = y.reshape(-1, weight.dim(0));
+        Tensor out = rows(y);
         into(out, rows(x), weight.detach().t(), false);
         bias.ifPresent(b -> Pointwise.binaryInto(BinaryFn.ADD, out, b, out));
         return y;

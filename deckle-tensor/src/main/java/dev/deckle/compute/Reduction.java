@@ -46,8 +46,8 @@ public final class Reduction {
         Tensor partial = Tensor.empty(t, Shape.of(parts));
         long xa = x.address();
         long pa = partial.address();
-        Work.split(x.numel(), Work.GRAIN, (from, to) ->
-                k.reduce(t, f, xa + from * w, pa + from / Work.GRAIN * w, 1, to - from, 1));
+        Work.split(x.numel(), Work.GRAIN,
+                (from, to) -> k.reduce(t, f, xa + from * w, pa + from / Work.GRAIN * w, 1, to - from, 1));
         k.reduce(t, f, pa, y.address(), 1, parts, 1);
         Reference.reachabilityFence(x);
         Reference.reachabilityFence(partial);
@@ -66,8 +66,8 @@ public final class Reduction {
         } else {
             Tensor partial = Tensor.empty(t, Shape.of(parts, Math.toIntExact(inner)));
             long pa = partial.address();
-            Work.split(n, each, (from, to) ->
-                    k.reduce(t, f, xa + from * inner * w, pa + from / each * inner * w, 1, to - from, inner));
+            Work.split(n, each, (from, to) -> k.reduce(t, f, xa + from * inner * w, pa + from / each * inner * w, 1,
+                    to - from, inner));
             k.reduce(t, f, pa, y.address(), 1, parts, inner);
             Reference.reachabilityFence(partial);
         }
@@ -89,8 +89,8 @@ public final class Reduction {
                 long base = r / inner * n * inner + r % inner;
                 long best = 0;
                 for (long j = 1; j < n; j++) {
-                    if (Double.compare(Elements.get(t, xa, base + j * inner), Elements.get(t, xa, base + best * inner))
-                            > 0) {
+                    if (Double.compare(Elements.get(t, xa, base + j * inner),
+                            Elements.get(t, xa, base + best * inner)) > 0) {
                         best = j;
                     }
                 }
@@ -134,8 +134,8 @@ public final class Reduction {
         long w = (long) t.bytes() * n;
         long xa = in.address();
         long ya = y.address();
-        Work.rows(n == 0 ? 0 : x.numel() / n, n, (from, to) ->
-                k.softmax(t, log, xa + from * w, ya + from * w, to - from, n), in, y);
+        Work.rows(n == 0 ? 0 : x.numel() / n, n,
+                (from, to) -> k.softmax(t, log, xa + from * w, ya + from * w, to - from, n), in, y);
         return y;
     }
 
@@ -151,8 +151,9 @@ public final class Reduction {
         long ya = out.address();
         long ga = g.address();
         long da = dx.address();
-        Work.rows(n == 0 ? 0 : y.numel() / n, n, (from, to) ->
-                k.softmaxGrad(t, log, ya + from * w, ga + from * w, da + from * w, to - from, n), out, g, dx);
+        Work.rows(n == 0 ? 0 : y.numel() / n, n,
+                (from, to) -> k.softmaxGrad(t, log, ya + from * w, ga + from * w, da + from * w, to - from, n), out, g,
+                dx);
         return dx;
     }
 }

@@ -17,8 +17,8 @@ final class Work {
 
     private Work() {}
 
-    /// Runs `body` over `rows` rows of `width` elements each. `touched` are the tensors whose memory it reads and writes
-    /// by address: they stay alive until it is done.
+    /// Runs `body` over `rows` rows of `width` elements each. `touched` are the tensors whose memory it reads and
+    /// writes by address: they stay alive until it is done.
     static void rows(long rows, long width, Range body, Tensor... touched) {
         split(rows, Math.max(1, GRAIN / Math.max(1, width)), body);
         Reference.reachabilityFence(touched);

@@ -5,8 +5,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
-/// A strict reader for the JSON of safetensors headers: objects as maps in order, arrays as lists, whole numbers as Long,
-/// others as Double. Doubled keys and deep nesting are errors, because headers come from strangers.
+/// A strict reader for the JSON of safetensors headers: objects as maps in order, arrays as lists, whole numbers as
+/// Long, others as Double. Doubled keys and deep nesting are errors, because headers come from strangers.
 final class Json {
     private static final int MAX_DEPTH = 16;
 

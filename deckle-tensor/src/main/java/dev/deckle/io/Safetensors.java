@@ -84,8 +84,6 @@ public final class Safetensors {
         if (!(Json.parse(header) instanceof Map<?, ?> entries)) {
             throw new IllegalArgumentException("the header is not a JSON object");
         }
-        Storage mapped = memory.map(file);
-        Map<String, Tensor> tensors = new LinkedHashMap<>();
         Map<String, String> metadata = new LinkedHashMap<>();
         List<Place> places = new ArrayList<>();
         for (var e : entries.entrySet()) {
@@ -96,9 +94,11 @@ public final class Safetensors {
             }
             Place p = place(name, object(name, e.getValue()), size - dataStart);
             places.add(p);
-            tensors.put(name, tensor(p, mapped, dataStart, memory));
         }
         checkCover(places, size - dataStart);
+        Storage mapped = memory.map(file);
+        Map<String, Tensor> tensors = new LinkedHashMap<>();
+        places.forEach(p -> tensors.put(p.name, tensor(p, mapped, dataStart, memory)));
         return new Safetensors(tensors, metadata);
     }
 
@@ -109,15 +109,15 @@ public final class Safetensors {
         Shape shape = shape(name, entry.get("shape"));
         if (!(entry.get("data_offsets") instanceof List<?> o) || o.size() != 2
                 || !(o.get(0) instanceof Long begin) || !(o.get(1) instanceof Long end)) {
-            throw new IllegalArgumentException("tensor " + name + ": data_offsets must be two whole numbers");
+            throw new IllegalArgumentException("tensor " + quote(name) + ": data_offsets must be two whole numbers");
         }
         if (begin < 0 || end < begin || end > dataBytes) {
-            throw new IllegalArgumentException("tensor " + name + ": data_offsets " + o + " lie outside of the "
+            throw new IllegalArgumentException("tensor " + quote(name) + ": data_offsets " + o + " lie outside of the "
                     + dataBytes + " bytes of data; is the file cut off?");
         }
         long expected = Math.multiplyExact(shape.numel(), (long) dtype.bytes());
         if (end - begin != expected) {
-            throw new IllegalArgumentException("tensor " + name + ": " + dtype + " " + shape + " needs " + expected
+            throw new IllegalArgumentException("tensor " + quote(name) + ": " + dtype + " " + shape + " needs " + expected
                     + " bytes, data_offsets " + o + " give " + (end - begin));
         }
         return new Place(name, dtype, shape, begin, end);
@@ -129,7 +129,7 @@ public final class Safetensors {
         for (Place p : places.stream().sorted(Comparator.comparingLong(Place::begin).thenComparingLong(Place::end))
                 .toList()) {
             if (p.begin != at) {
-                throw new IllegalArgumentException("tensor " + p.name + " begins at byte " + p.begin + " of the data, "
+                throw new IllegalArgumentException("tensor " + quote(p.name) + " begins at byte " + p.begin + " of the data, "
                         + at + " expected: tensors must not overlap nor leave gaps");
             }
             at = p.end;
@@ -157,26 +157,27 @@ public final class Safetensors {
                 }
             }
         }
-        throw new IllegalArgumentException("tensor " + name + ": dtype " + value + " is not one of "
+        throw new IllegalArgumentException("tensor " + quote(name) + ": dtype " + value + " is not one of "
                 + List.of(DType.values()));
     }
 
     private static Shape shape(String name, Object value) {
         if (!(value instanceof List<?> l) || l.size() > 16) {
-            throw new IllegalArgumentException("tensor " + name + ": shape must be a list of whole numbers");
+            throw new IllegalArgumentException("tensor " + quote(name) + ": shape must be a list of whole numbers");
         }
         int[] dims = new int[l.size()];
         for (int i = 0; i < dims.length; i++) {
             if (!(l.get(i) instanceof Long d) || d < 0 || d > Integer.MAX_VALUE) {
-                throw new IllegalArgumentException("tensor " + name + ": shape " + l + " has a size that is not a whole "
-                        + "number from 0 to " + Integer.MAX_VALUE);
+                throw new IllegalArgumentException(
+                        "tensor " + quote(name) + ": shape " + l + " has a size that is not a whole "
+                                + "number from 0 to " + Integer.MAX_VALUE);
             }
             dims[i] = (int) (long) d;
         }
         try {
             return Shape.of(dims);
         } catch (ArithmeticException e) {
-            throw new IllegalArgumentException("tensor " + name + ": shape " + l + " has too many elements", e);
+            throw new IllegalArgumentException("tensor " + quote(name) + ": shape " + l + " has too many elements", e);
         }
     }
 
@@ -184,7 +185,7 @@ public final class Safetensors {
         if (value instanceof Map<?, ?> m) {
             return m;
         }
-        throw new IllegalArgumentException("header entry " + name + " must be a JSON object");
+        throw new IllegalArgumentException("header entry " + quote(name) + " must be a JSON object");
     }
 
     private static ByteBuffer read(FileChannel channel, long at, int bytes) throws IOException {
@@ -215,7 +216,8 @@ public final class Safetensors {
         long at = 0;
         for (var e : tensors.entrySet()) {
             Tensor t = e.getValue();
-            header.append(',').append(quote(e.getKey())).append(":{\"dtype\":\"").append(t.dtype()).append("\",\"shape\":")
+            header.append(',').append(quote(e.getKey())).append(":{\"dtype\":\"").append(t.dtype())
+                    .append("\",\"shape\":")
                     .append(Arrays.toString(t.shape().toArray()).replace(" ", "")).append(",\"data_offsets\":[")
                     .append(at).append(',').append(at + t.bytes()).append("]}");
             at += t.bytes();
@@ -231,7 +233,7 @@ public final class Safetensors {
             AtomicFile.writeAll(channel, head.flip());
             for (Tensor t : tensors.values()) {
                 Tensor c = Pointwise.contiguous(t.detach());
-                for (long done = 0; done < c.bytes(); ) {
+                for (long done = 0; done < c.bytes();) {
                     int part = (int) Math.min(1 << 24, c.bytes() - done);
                     AtomicFile.writeAll(channel, Native.ALL.asSlice(c.address() + done, part).asByteBuffer());
                     done += part;

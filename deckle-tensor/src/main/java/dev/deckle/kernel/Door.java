@@ -13,8 +13,8 @@ import java.util.function.Supplier;
 /// Which kernels run: the one place where a backend is chosen.
 ///
 /// Providers are asked once, in the order of their priority; each either opens or says why not, and both are kept for
-/// `deckle doctor`. For each family the first open backend that supports it serves; the scalar definition comes last and
-/// supports everything, which the report says loudly, so that slow code never runs silently.
+/// `deckle doctor`. For each family the first open backend that supports it serves; the scalar definition comes last
+/// and supports everything, which the report says loudly, so that slow code never runs silently.
 ///
 /// `-Ddeckle.x86=false` and `-Ddeckle.vector=false` leave a backend out.
 public final class Door {

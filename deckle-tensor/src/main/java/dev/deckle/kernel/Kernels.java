@@ -6,8 +6,8 @@ import dev.deckle.tensor.DType;
 /// Splitting the work, allocating, checking shapes, bounds and lifetimes is done above.
 ///
 /// **Memory.** Every `long` pointer is an absolute address in [Native#ALL]. Strides, sizes and leading dimensions count
-/// elements, never bytes. Arrays are contiguous unless a stride is given. An output may be the same array as an input of
-/// equal shape, but not overlap it otherwise.
+/// elements, never bytes. Arrays are contiguous unless a stride is given. An output may be the same array as an input
+/// of equal shape, but not overlap it otherwise.
 ///
 /// **Determinism.** The result of a call depends on its arguments only, never on the thread or the thread count.
 ///
@@ -57,8 +57,8 @@ public interface Kernels {
     // ---- MATMUL
 
     /// `C[m, n] = A[m, k] B[k, n]`, added to C where `accumulate`. Element (i, j) of A is at `a + i ars + j acs` and
-    /// likewise for B, so NN, NT, TN and TT are one call: one of the two strides of each operand is 1. C has rows of unit
-    /// stride `crs` apart. `team` may be used to share the work (its results must not depend on the thread count);
+    /// likewise for B, so NN, NT, TN and TT are one call: one of the two strides of each operand is 1. C has rows of
+    /// unit stride `crs` apart. `team` may be used to share the work (its results must not depend on the thread count);
     /// [Team#serial()] keeps the call on its thread. `k` = 0 gives zeros (or leaves C).
     default void matmul(
             DType t, int m, int n, int k,
@@ -81,9 +81,9 @@ public interface Kernels {
     // ---- ATTENTION: one tile of scores, see [FlashAttention]
 
     /// One step of the online softmax over a tile of raw scores `s` (rows, cols), rows `ss` apart. Row i sees its first
-    /// `visible + i` columns (clamped to 0..cols; pass `cols` or more where all are seen). `mask`, if not 0, is added to
-    /// the scaled scores: rows `ms` apart (0: one row for all). For each row, with its running maximum `m`, sum `l` and
-    /// output row `o` of `d` numbers, rows `os` apart:
+    /// `visible + i` columns (clamped to 0..cols; pass `cols` or more where all are seen). `mask`, if not 0, is added
+    /// to the scaled scores: rows `ms` apart (0: one row for all). For each row, with its running maximum `m`, sum `l`
+    /// and output row `o` of `d` numbers, rows `os` apart:
     /// ```
     /// z = s scale + mask;  m' = max(m, max z);  p = exp(z - m');  a = exp(m - m')
     /// l = l a + sum p;  o = o a;  m = m';  s = p   (unseen columns: p = 0)
@@ -117,7 +117,8 @@ public interface Kernels {
     }
 
     /// `y = (x - mean) rstd w + b` with the biased variance; `mean` and `rstd`, one a row, are kept for the gradient.
-    default void layerNorm(DType t, long x, long w, long b, long y, long mean, long rstd, long rows, int n, double eps) {
+    default void layerNorm(DType t, long x, long w, long b, long y, long mean, long rstd, long rows, int n,
+            double eps) {
         throw missing();
     }
 
@@ -129,9 +130,9 @@ public interface Kernels {
 
     // ---- ROPE
 
-    /// Rotates rows of n numbers, `xs` (in x) and `ys` (in y) apart, by the angles whose cosines and sines are in rows of
-    /// n/2, row by row. Pairs are (i, i + n/2), or (2i, 2i + 1) where `interleaved`; `inverse` rotates back, which is the
-    /// gradient.
+    /// Rotates rows of n numbers, `xs` (in x) and `ys` (in y) apart, by the angles whose cosines and sines are in rows
+    /// of n/2, row by row. Pairs are (i, i + n/2), or (2i, 2i + 1) where `interleaved`; `inverse` rotates back, which
+    /// is the gradient.
     default void rope(
             DType t, long x, long xs, long y, long ys, long cos, long sin, long rows, int n,
             boolean interleaved, boolean inverse) {

@@ -9,8 +9,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
 
-/// A short check of the chosen F32 kernels against their scalar definition on this very machine, for `deckle doctor`: one
-/// call of each family at a size with tails.
+/// A short check of the chosen F32 kernels against their scalar definition on this very machine, for `deckle doctor`:
+/// one call of each family at a size with tails.
 public final class SelfTest {
     /// @param error the largest |a - b| / (1 + |b|) over all results
     public record Result(Family family, String backend, double error) {
@@ -77,8 +77,9 @@ public final class SelfTest {
                 k.crossEntropy(t, x, targets, allocate(4 * ROWS), lse, ROWS, N, -1);
                 k.crossEntropyGrad(t, x, targets, lse, r, out, ROWS, N, -1);
             });
-            case OPTIMIZER -> compare(chosen, (k, out) -> k.adamw(t, out, x, moment(), moment(), SIZE, 0.5, 0.1, 0.9, 0.95,
-                    1e-8, 0.1, 0.1, 0.05));
+            case OPTIMIZER -> compare(chosen,
+                    (k, out) -> k.adamw(t, out, x, moment(), moment(), SIZE, 0.5, 0.1, 0.9, 0.95,
+                            1e-8, 0.1, 0.1, 0.05));
         };
     }
 

@@ -20,7 +20,8 @@ final class Blocks {
 
     private final Arena arena = Arena.ofShared();
     private final List<Block> chunks = new ArrayList<>();
-    private final TreeSet<Block> free = new TreeSet<>(Comparator.comparingLong(Block::size).thenComparingLong(Block::address));
+    private final TreeSet<Block> free =
+            new TreeSet<>(Comparator.comparingLong(Block::size).thenComparingLong(Block::address));
     private final Map<Long, Block> freeByStart = new HashMap<>();
     private final Map<Long, Block> freeByEnd = new HashMap<>();
     private long reserved;

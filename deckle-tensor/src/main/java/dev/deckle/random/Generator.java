@@ -6,8 +6,8 @@ import dev.deckle.tensor.Shape;
 import dev.deckle.tensor.Tensor;
 import java.util.Arrays;
 
-/// PyTorch's CPU random stream: the Mersenne Twister MT19937 (Matsumoto and Nishimura 1998) with PyTorch's ways of making
-/// uniform and normal numbers of it, so that the same seed gives the same numbers. Not safe for several threads.
+/// PyTorch's CPU random stream: the Mersenne Twister MT19937 (Matsumoto and Nishimura 1998) with PyTorch's ways of
+/// making uniform and normal numbers of it, so that the same seed gives the same numbers. Not safe for several threads.
 public final class Generator {
     private static final int N = 624;
     private static final int M = 397;
@@ -111,8 +111,8 @@ public final class Generator {
         return t;
     }
 
-    /// Fills an F32 tensor with normal numbers: `Tensor.normal_`. From 16 elements on PyTorch pairs the uniform numbers of
-    /// blocks of 16; fewer it draws one by one.
+    /// Fills an F32 tensor with normal numbers: `Tensor.normal_`. From 16 elements on PyTorch pairs the uniform numbers
+    /// of blocks of 16; fewer it draws one by one.
     public void normal(Tensor t, double mean, double std) {
         if (t.numel() < 16) {
             for (long i = 0; i < t.numel(); i++) {

@@ -36,8 +36,8 @@ final class Eager {
             case Op.Where(Tensor condition, Tensor a, Tensor b) -> Pointwise.where(condition, a, b, r.shape());
             case Op.Cast(Tensor x, DType dtype) -> Pointwise.cast(x, dtype);
             case Op.Reshape(Tensor x, Shape shape) -> x.view(shape, shape.contiguousStrides(), x.offset());
-            case Op.Permute(Tensor x, List<Integer> order) ->
-                x.view(r.shape(), order.stream().mapToLong(x::stride).toArray(), x.offset());
+            case Op.Permute(Tensor x, List<Integer> order) -> x.view(r.shape(),
+                    order.stream().mapToLong(x::stride).toArray(), x.offset());
             case Op.Expand(Tensor x, Shape shape) -> x.view(shape, expanded(x, shape), x.offset());
             case Op.Slice(Tensor x, int dim, int start, _, int step) -> {
                 long[] strides = x.strides().clone();
@@ -55,15 +55,15 @@ final class Eager {
             case Op.Gather(Tensor x, int dim, Tensor index) -> Indexing.gather(x, dim, index);
             case Op.Embedding(Tensor weight, Tensor ids) -> Indexing.embedding(weight, ids);
             case Op.Softmax(Tensor x, boolean log) -> Reduction.softmax(x, log);
-            case Op.RmsNorm(Tensor x, Tensor weight, double eps, Tensor rstd) ->
-                Normalise.rmsNorm(x, weight, eps, rstd);
-            case Op.LayerNorm(Tensor x, Tensor weight, Tensor bias, double eps, Tensor mean, Tensor rstd) ->
-                Normalise.layerNorm(x, weight, bias, eps, mean, rstd);
-            case Op.Rope(Tensor x, Tensor cos, Tensor sin, boolean interleaved) ->
-                Rotate.rope(x, cos, sin, interleaved, false);
+            case Op.RmsNorm(Tensor x, Tensor weight, double eps, Tensor rstd) -> Normalise.rmsNorm(x, weight, eps,
+                    rstd);
+            case Op.LayerNorm(Tensor x, Tensor weight, Tensor bias, double eps, Tensor mean, Tensor rstd) -> Normalise
+                    .layerNorm(x, weight, bias, eps, mean, rstd);
+            case Op.Rope(Tensor x, Tensor cos, Tensor sin, boolean interleaved) -> Rotate.rope(x, cos, sin, interleaved,
+                    false);
             case Op.SwiGlu(Tensor gate, Tensor up) -> Pointwise.swiglu(gate, up);
-            case Op.CrossEntropy(Tensor logits, Tensor targets, long ignore, Tensor lse) ->
-                Loss.crossEntropy(logits, targets, ignore, lse);
+            case Op.CrossEntropy(Tensor logits, Tensor targets, long ignore, Tensor lse) -> Loss.crossEntropy(logits,
+                    targets, ignore, lse);
             case Op.Attention a -> Attend.forward(a);
         };
     }

@@ -137,7 +137,8 @@ public sealed interface Op {
         }
     }
 
-    /// The index (I64) of the largest element of one dimension, the first of equal ones; the dimension stays with size 1.
+    /// The index (I64) of the largest element of one dimension, the first of equal ones; the dimension stays with size
+    /// 1.
     record ArgMax(Tensor x, int dim) implements Op {
         @Override
         public List<Tensor> inputs() {
@@ -215,7 +216,8 @@ public sealed interface Op {
         }
     }
 
-    /// Rotary position embedding of x (..., T, D) by tables (T, D/2), or (B, T, D/2) with one for each row of the batch.
+    /// Rotary position embedding of x (..., T, D) by tables (T, D/2), or (B, T, D/2) with one for each row of the
+    /// batch.
     record Rope(Tensor x, Tensor cos, Tensor sin, boolean interleaved) implements Op {
         @Override
         public List<Tensor> inputs() {

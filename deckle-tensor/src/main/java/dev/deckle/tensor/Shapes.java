@@ -180,7 +180,8 @@ final class Shapes {
     }
 
     private static Result floating(Op op, Tensor x) {
-        require(x.dtype() == DType.F32 || x.dtype() == DType.F64, op, x, "cannot be computed with: cast it to F32 first");
+        require(x.dtype() == DType.F32 || x.dtype() == DType.F64, op, x,
+                "cannot be computed with: cast it to F32 first");
         return new Result(x.dtype(), x.shape());
     }
 

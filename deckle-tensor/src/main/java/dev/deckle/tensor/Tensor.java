@@ -16,7 +16,8 @@ import java.util.concurrent.atomic.AtomicLong;
 /// An array of numbers with a shape, in native memory, that remembers how it was made.
 ///
 /// **Layout.** A tensor is a view of a [Storage]: an offset and one stride a dimension. `reshape`, `transpose`, `slice`
-/// and `expand` make other views of the same memory without a copy; everything else makes new memory in row-major order.
+/// and `expand` make other views of the same memory without a copy; everything else makes new memory in row-major
+/// order.
 ///
 /// **Lifetime.** Inside a [Workspace] a new tensor lives until the scope closes; outside of any, as long as something
 /// refers to it; made in a [ModelMemory], as long as that. Reading one after its time is an error, never stale numbers.
@@ -338,8 +339,8 @@ public final class Tensor implements ElementwiseOps, MovementOps, ReduceOps {
         return v;
     }
 
-    /// Writes these values over `target`, of the same shape and any type and layout, and returns it. For what outlives a
-    /// step: parameters, optimizer moments, KV caches; nothing is recorded.
+    /// Writes these values over `target`, of the same shape and any type and layout, and returns it. For what outlives
+    /// a step: parameters, optimizer moments, KV caches; nothing is recorded.
     public Tensor copyInto(Tensor target) {
         if (!target.shape.equals(shape)) {
             throw new IllegalArgumentException("copyInto: " + shape + " does not fit " + target.shape);

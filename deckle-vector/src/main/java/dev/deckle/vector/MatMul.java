@@ -14,9 +14,9 @@ import dev.deckle.kernel.Team;
 /// 2008), without their third level of blocks.
 ///
 /// B is copied into panels of [Tile#COLUMNS] columns and A into panels of [Tile#ROWS] rows, padded with zeros, so that
-/// [Tile] reads both front to back, whatever the strides were. k is cut into slices of [#DEPTH]: a panel of B then stays
-/// in the first cache, and a block of A in the second, while a task goes over its part of C. Every element of C sums its
-/// products slice by slice in the same order, whoever computes it.
+/// [Tile] reads both front to back, whatever the strides were. k is cut into slices of [#DEPTH]: a panel of B then
+/// stays in the first cache, and a block of A in the second, while a task goes over its part of C. Every element of C
+/// sums its products slice by slice in the same order, whoever computes it.
 final class MatMul {
     /// Terms in one slice of k.
     private static final int DEPTH = 256;

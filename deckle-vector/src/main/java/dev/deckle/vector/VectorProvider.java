@@ -3,8 +3,8 @@ package dev.deckle.vector;
 import dev.deckle.kernel.KernelProvider;
 import dev.deckle.kernel.Kernels;
 
-/// Offers the Vector API kernels where this JVM compiles them well. Mentions no vector type: on a class path without the
-/// incubator module such a mention would throw out of the service loader.
+/// Offers the Vector API kernels where this JVM compiles them well. Mentions no vector type: on a class path without
+/// the incubator module such a mention would throw out of the service loader.
 public final class VectorProvider implements KernelProvider {
     @Override
     public String name() {
@@ -28,7 +28,8 @@ public final class VectorProvider implements KernelProvider {
         if (mode.contains("interpreted") || mode.contains("emulated-client")) {
             // each vector operation would be a method call that allocates its result
             throw new UnsupportedOperationException(
-                    "the JVM runs without its optimizing compiler (" + mode + "): the Vector API would be slower than loops");
+                    "the JVM runs without its optimizing compiler (" + mode
+                            + "): the Vector API would be slower than loops");
         }
         return VectorKernels.open();
     }

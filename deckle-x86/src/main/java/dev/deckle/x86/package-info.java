@@ -1,0 +1,2 @@
+/// Matrix products by machine code that this package writes itself.
+package dev.deckle.x86;
