@@ -1,6 +1,5 @@
 package dev.deckle.nn;
 
-import dev.deckle.tensor.DType;
 import dev.deckle.tensor.Shape;
 import dev.deckle.tensor.Tensor;
 
@@ -18,6 +17,6 @@ public record Dropout(double p) {
             return x;
         }
         Tensor keep = pass.random().get().rand(x.shape().toArray()).ge(Tensor.scalar(p)); // (...) BOOL
-        return x.mul(1 / (1 - p)).where(keep, Tensor.zeros(DType.F32, Shape.SCALAR));
+        return x.mul(1 / (1 - p)).where(keep, Tensor.zeros(x.dtype(), Shape.SCALAR));
     }
 }

@@ -58,6 +58,6 @@ public final class RotaryEmbedding {
                 grow(Math.max(to, 2 * cos.dim(0)));
             }
         }
-        return Functional.rope(x, cos.slice(0, from, to), sin.slice(0, from, to), false);
+        return Functional.rope(x, cos.slice(0, from, to).to(x.dtype()), sin.slice(0, from, to).to(x.dtype()), false);
     }
 }

@@ -31,15 +31,17 @@ public final class Weights {
         final Generator random; // null when loading
         final Map<String, Tensor> checkpoint; // null when initialising
         final boolean trainable;
+        final DType dtype;
         final Map<String, Tensor> parameters = new LinkedHashMap<>();
         final Set<String> used = new LinkedHashSet<>();
         final List<String> problems = new ArrayList<>();
 
-        Root(ModelMemory memory, Generator random, Map<String, Tensor> checkpoint, boolean trainable) {
+        Root(ModelMemory memory, Generator random, Map<String, Tensor> checkpoint, boolean trainable, DType dtype) {
             this.memory = memory;
             this.random = random;
             this.checkpoint = checkpoint;
             this.trainable = trainable;
+            this.dtype = dtype;
         }
     }
 
@@ -51,19 +53,24 @@ public final class Weights {
         this.prefix = prefix;
     }
 
-    /// New, trainable parameters.
+    /// New, trainable F32 parameters.
     public static Weights init(ModelMemory memory, Generator random) {
-        return new Weights(new Root(memory, random, null, true), "");
+        return init(memory, random, DType.F32);
+    }
+
+    /// The same in another type: F64, to check gradients.
+    public static Weights init(ModelMemory memory, Generator random, DType dtype) {
+        return new Weights(new Root(memory, random, null, true, dtype), "");
     }
 
     /// The parameters of a checkpoint, as they are mapped: for running a model. Half-precision ones are widened to F32.
     public static Weights load(ModelMemory memory, Map<String, Tensor> checkpoint) {
-        return new Weights(new Root(memory, null, checkpoint, false), "");
+        return new Weights(new Root(memory, null, checkpoint, false, DType.F32), "");
     }
 
     /// Copies of a checkpoint's parameters, trainable.
     public static Weights loadTrainable(ModelMemory memory, Map<String, Tensor> checkpoint) {
-        return new Weights(new Root(memory, null, checkpoint, true), "");
+        return new Weights(new Root(memory, null, checkpoint, true, DType.F32), "");
     }
 
     /// The part under `name`.
@@ -85,7 +92,7 @@ public final class Weights {
     private Tensor made(Init init, Shape shape) {
         Tensor p = Tensor.empty(root.memory, DType.F32, shape);
         init.fill(p, root.random);
-        return trainable(p);
+        return trainable(root.dtype == DType.F32 ? p : p.copyInto(Tensor.empty(root.memory, root.dtype, shape)));
     }
 
     private Tensor loaded(String path, Shape shape) {
@@ -104,7 +111,7 @@ public final class Weights {
     }
 
     private Tensor trainable(Tensor p) {
-        return p.requireGrad(new Leaf(p, Tensor.empty(root.memory, DType.F32, p.shape())));
+        return p.requireGrad(new Leaf(p, Tensor.empty(root.memory, p.dtype(), p.shape())));
     }
 
     private void problem(String what) {
