@@ -38,8 +38,8 @@ final class Blocked {
         depth = evenly(p.k(), Product.DEPTH, lanes);
         height = evenly(p.m(), isa.rows, 1);
         strip = (long) depth * isa.bytes();
-        row = p.aForm() == Form.ROWS ? 4L * depth + SPARE : isa.bytes();
-        panel = p.aForm() == Form.ROWS ? height * row : strip;
+        row = p.aForm() == Form.ROWS ? 4L * depth + SPARE : 4L * height;
+        panel = p.aForm() == Form.ROWS ? height * row : depth * row + SPARE;
     }
 
     void run() {

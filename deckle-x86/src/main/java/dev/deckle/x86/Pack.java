@@ -13,7 +13,7 @@ final class Pack {
     /// From a matrix whose rows run across the strips (row k of B; column k of A): `strips` pieces of each row, `advance`
     /// bytes apart, the masked lanes of each.
     /// ```
-    /// void copy(from, ld, to, strip, strips, advance, kc, mask)
+    /// void copy(from, ld, to, strip, strips, advance, kc, mask, step)
     /// ```
     static void copy(Asm asm) {
         Reg from = RDI;
@@ -39,7 +39,7 @@ final class Pack {
         asm.dec(RBX);
         asm.loop(piece);
         asm.add(from, ld);
-        asm.add(to, asm.isa.bytes());
+        asm.add(to, at(RSP, 32));
         asm.dec(k);
         asm.loop(row);
         asm.pop(RBX);

@@ -156,7 +156,7 @@ record Product(
     /// A (rows, kn) to panels of `height` rows, `panel` bytes apart, in A's own form: rows `ld` apart, or strips.
     void packA(int i0, int rows, int k0, int kn, int height, long to, long panel, long ld) {
         if (aForm == Form.COLUMNS) {
-            copy(atA(i0, k0), lda, to, panel, rows, height, kn);
+            copy(atA(i0, k0), lda, to, panel, rows, height, kn, ld);
             return;
         }
         for (int i = 0; i < rows; i++) {
@@ -169,20 +169,20 @@ record Product(
         if (bTransposed) {
             transpose(atB(k0, j0), ldb, to, strip, columns, kn);
         } else {
-            copy(atB(k0, j0), ldb, to, strip, columns, code.isa.lanes, kn);
+            copy(atB(k0, j0), ldb, to, strip, columns, code.isa.lanes, kn, code.isa.bytes());
         }
     }
 
     /// Strips of `width` columns from rows that lie across them.
-    private void copy(long from, long ld, long to, long strip, int columns, int width, int kn) {
+    private void copy(long from, long ld, long to, long strip, int columns, int width, int kn, long step) {
         int whole = columns / width;
         int rest = columns % width;
         if (whole > 0) {
-            Linux.call(code.copy, from, ld, to, strip, whole, 4L * width, kn, code.mask(width), 0, 0, 0);
+            Linux.call(code.copy, from, ld, to, strip, whole, 4L * width, kn, code.mask(width), step, 0, 0);
         }
         if (rest > 0) {
             Linux.call(code.copy, from + 4L * whole * width, ld, to + whole * strip, strip, 1, 0, kn, code.mask(rest),
-                    0, 0, 0);
+                    step, 0, 0);
         }
     }
 
