@@ -19,6 +19,11 @@ public interface Kernels {
 
     boolean supports(Family family, DType t);
 
+    /// What it runs on, in a line for `doctor`.
+    default String describe() {
+        return name();
+    }
+
     // ---- ELEMENTWISE
 
     /// `y[i] = f(x[i])`.

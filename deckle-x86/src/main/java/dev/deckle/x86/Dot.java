@@ -83,7 +83,7 @@ record Dot(int rows) {
         asm.ret();
     }
 
-    /// Accumulator 4r + g += x[r] w[g], lane by lane.
+    /// Accumulator `4r + g += x[r] w[g]`, lane by lane.
     private void multiply(Asm asm, boolean masked) {
         int w = rows * GROUP;
         int x = w + GROUP;

@@ -67,7 +67,7 @@ record Product(
             int whole = wn / group;
             long from = w + w0 * ldw;
             long ld = 4L * (rows + group);
-            long sums = Scratch.bytes(0, xs * ld); // (xs, rows)
+            long sums = Scratch.bytes(7, xs * ld); // (xs, rows)
             int xn;
             for (int x0 = 0; x0 < xs; x0 += xn) {
                 xn = Math.min(Dot.maxRows(code.isa), xs - x0);
@@ -108,7 +108,7 @@ record Product(
                 if (bTransposed) {
                     strip = depth * vector;
                     ld = vector;
-                    bk = Scratch.bytes(0, ceilDiv(jn, lanes) * strip);
+                    bk = Scratch.bytes(7, ceilDiv(jn, lanes) * strip);
                     packB(k0, kn, j0, jn, bk, strip);
                 }
                 for (int i = 0; i < m; i += height) {

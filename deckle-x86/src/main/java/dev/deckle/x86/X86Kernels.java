@@ -45,7 +45,7 @@ final class X86Kernels implements Kernels {
     }
 
     @Override
-    public String toString() {
+    public String describe() {
         return cpu.describe() + ": f32 matrix products by emitted " + code.isa.title + ", tile "
                 + code.isa.rows + "x" + 2 * code.isa.lanes;
     }

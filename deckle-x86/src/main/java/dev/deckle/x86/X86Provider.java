@@ -39,13 +39,4 @@ public final class X86Provider implements KernelProvider {
                     "native code cannot be called (see --enable-native-access): " + cause.getMessage(), e);
         }
     }
-
-    /// One line for `doctor`: the processor and the kernels that run on it, or why none do.
-    public static String describe() {
-        try {
-            return new X86Provider().open().toString();
-        } catch (UnsupportedOperationException e) {
-            return "not available: " + e.getMessage();
-        }
-    }
 }
