@@ -24,7 +24,8 @@ class X86ProviderTest {
     @Test
     void describesTheProcessor() {
         Cpu cpu = Cpu.detect();
-        assertTrue(X86Provider.describe().startsWith(cpu.describe()), X86Provider.describe());
+        String line = new X86Provider().open().describe();
+        assertTrue(line.startsWith(cpu.describe()), line);
     }
 
     @Test
@@ -40,7 +41,6 @@ class X86ProviderTest {
         try {
             var e = assertThrows(UnsupportedOperationException.class, () -> new X86Provider().open());
             assertEquals(reason, e.getMessage());
-            assertEquals("not available: " + reason, X86Provider.describe());
         } finally {
             if (before == null) {
                 System.clearProperty(property);
