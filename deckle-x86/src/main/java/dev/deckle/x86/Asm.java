@@ -26,8 +26,8 @@ final class Asm {
         }
     }
 
-    /// A vector instruction: opcode map (1: 0F, 2: 0F38, 3: 0F3A), prefix (0: none, 1: 66, 2: F3, 3: F2), W, opcode, and
-    /// the bytes of its memory operand (0: a whole vector), in which EVEX counts short displacements.
+    /// A vector instruction: opcode map (1: 0F, 2: 0F38, 3: 0F3A), prefix (0: none, 1: 66, 2: F3, 3: F2), W, opcode,
+    /// and the bytes of its memory operand (0: a whole vector), in which EVEX counts short displacements.
     record Op(int map, int prefix, int w, int code, int unit) {
         Op(int map, int prefix, int w, int code) {
             this(map, prefix, w, code, 0);
@@ -122,8 +122,8 @@ final class Asm {
         vector(VMOVUPS_STORE, src, 0, dst);
     }
 
-    /// Takes the mask for masked loads and stores: the bits of its lanes for AVX-512, else the address of a vector, which
-    /// then stays in the last vector register.
+    /// Takes the mask for masked loads and stores: the bits of its lanes for AVX-512, else the address of a vector,
+    /// which then stays in the last vector register.
     void mask(Reg r) {
         if (isa == Isa.AVX512) {
             put(0xC4); // kmovw k1, r32

@@ -5,9 +5,9 @@ import static java.lang.Math.ceilDiv;
 
 import dev.deckle.x86.Tile.Form;
 
-/// A large product, after Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008): blocks of A
-/// and B are packed to lie in memory just as the tile will read them, then tasks of some rows by some columns of C run
-/// through them, slice by slice along k.
+/// A large product, after Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008): blocks of
+/// A and B are packed to lie in memory just as the tile will read them, then tasks of some rows by some columns of C
+/// run through them, slice by slice along k.
 ///
 /// ```
 /// packed A: [slice][panel]  a panel: `height` rows of `depth`, or `depth` columns of `height`, as A has them

@@ -13,9 +13,9 @@ import java.util.Collections;
 /// The way into native code: emitted kernels, and the three functions of the C library that give memory and make it
 /// executable.
 ///
-/// All of it goes through one handle of eleven numbers, because linking a handle takes tens of milliseconds at start. The
-/// calling convention allows it: integers of any size travel in whole registers, and a function does not see arguments
-/// that it has not asked for.
+/// All of it goes through one handle of eleven numbers, because linking a handle takes tens of milliseconds at start.
+/// The calling convention allows it: integers of any size travel in whole registers, and a function does not see
+/// arguments that it has not asked for.
 final class Linux {
     private static final long READ_WRITE = 3;
     private static final long READ_EXECUTE = 5;

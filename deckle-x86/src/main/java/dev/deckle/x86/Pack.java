@@ -10,9 +10,9 @@ import dev.deckle.x86.Asm.Reg;
 final class Pack {
     private Pack() {}
 
-    /// From a matrix whose rows run across the strips (row k of B; column k of A): of each row `strips` pieces, `advance`
-    /// bytes apart, the masked lanes of each, to strips whose vectors begin `step` bytes apart. Whole vectors are stored,
-    /// in order, so that with a smaller step the next covers what the last had too much.
+    /// From a matrix whose rows run across the strips (row k of B; column k of A): of each row `strips` pieces,
+    /// `advance` bytes apart, the masked lanes of each, to strips whose vectors begin `step` bytes apart. Whole vectors
+    /// are stored, in order, so that with a smaller step the next covers what the last had too much.
     /// ```
     /// void copy(from, ld, to, strip, strips, advance, kc, mask, step)
     /// ```
@@ -115,9 +115,8 @@ final class Pack {
         asm.ret();
     }
 
-    /// Transposes the block whose rows are the first `lanes` registers, and stores its columns one after the other. With
-    /// 128-bit lanes a, b, ... of four numbers: two rounds of unpacking transpose 4 x 4 numbers inside each lane, then
-    /// whole lanes change places.
+    /// Transposes the block whose rows are the first `lanes` registers, and stores its columns one after the other: two
+    /// rounds of unpacking transpose 4 x 4 numbers inside each 128-bit lane, then whole lanes change places.
     private static void square(Asm asm, Reg to) {
         int n = asm.isa.lanes;
         for (int i = 0; i < n; i += 2) {
