@@ -2,7 +2,5 @@
 module dev.deckle.x86 {
     requires dev.deckle.tensor;
 
-    exports dev.deckle.x86;
-
     provides dev.deckle.kernel.KernelProvider with dev.deckle.x86.X86Provider;
 }

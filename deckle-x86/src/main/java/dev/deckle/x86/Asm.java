@@ -259,6 +259,10 @@ final class Asm {
         general(0x01, src.ordinal(), dst);
     }
 
+    void add(Reg dst, Mem src) {
+        general(0x03, dst.ordinal(), src);
+    }
+
     void add(Reg dst, int imm) {
         boolean small = imm == (byte) imm;
         general(small ? 0x83 : 0x81, 0, dst);

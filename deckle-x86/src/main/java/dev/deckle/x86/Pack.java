@@ -10,10 +10,11 @@ import dev.deckle.x86.Asm.Reg;
 final class Pack {
     private Pack() {}
 
-    /// From a matrix whose rows run across the strips (row k of B; column k of A): `strips` pieces of each row,
-    /// `advance` bytes apart, the masked lanes of each.
+    /// From a matrix whose rows run across the strips (row k of B; column k of A): of each row `strips` pieces,
+    /// `advance` bytes apart, the masked lanes of each, to strips whose vectors begin `step` bytes apart. Whole vectors
+    /// are stored, in order, so that with a smaller step the next covers what the last had too much.
     /// ```
-    /// void copy(from, ld, to, strip, strips, advance, kc, mask)
+    /// void copy(from, ld, to, strip, strips, advance, kc, mask, step)
     /// ```
     static void copy(Asm asm) {
         Reg from = RDI;
@@ -23,10 +24,11 @@ final class Pack {
         Reg strips = R8;
         Reg advance = R9;
         Reg k = R10;
-        asm.mov(k, at(RSP, 8));
-        asm.mov(RAX, at(RSP, 16));
-        asm.mask(RAX);
         asm.push(RBX);
+        asm.mov(k, at(RSP, 16));
+        asm.mov(RAX, at(RSP, 24));
+        asm.mask(RAX);
+        Mem step = at(RSP, 32);
         int row = asm.size();
         asm.mov(RAX, from);
         asm.mov(R11, to);
@@ -39,7 +41,7 @@ final class Pack {
         asm.dec(RBX);
         asm.loop(piece);
         asm.add(from, ld);
-        asm.add(to, asm.isa.bytes());
+        asm.add(to, step);
         asm.dec(k);
         asm.loop(row);
         asm.pop(RBX);
@@ -113,9 +115,8 @@ final class Pack {
         asm.ret();
     }
 
-    /// Transposes the block whose rows are the first `lanes` registers, and stores its columns one after the other.
-    /// With 128-bit lanes a, b, ... of four numbers: two rounds of unpacking transpose 4 x 4 numbers inside each lane,
-    /// then whole lanes change places.
+    /// Transposes the block whose rows are the first `lanes` registers, and stores its columns one after the other: two
+    /// rounds of unpacking transpose 4 x 4 numbers inside each 128-bit lane, then whole lanes change places.
     private static void square(Asm asm, Reg to) {
         int n = asm.isa.lanes;
         for (int i = 0; i < n; i += 2) {

@@ -1,5 +1,7 @@
 package dev.deckle.x86;
 
+import static java.lang.Math.ceilDiv;
+
 import dev.deckle.kernel.Native;
 import dev.deckle.kernel.Scratch;
 import dev.deckle.kernel.Team;
@@ -28,21 +30,19 @@ record Product(
     private static final long SMALL = 128 * 128 * 128;
     /// What a task of dot products reads of W: it stays in the second-level cache for a second pass.
     private static final int DOT_BYTES = 256 << 10;
+    /// The slot of [Scratch] that is ours.
+    private static final int SCRATCH = 7;
 
     void run() {
         if (bTransposed && aForm == Form.ROWS && m <= FEW) {
             dots(a, lda, m, b, ldb, n, ldc, Float.BYTES);
         } else if (bTransposed && aForm == Form.ROWS && n <= FEW) {
             dots(b, ldb, n, a, lda, m, Float.BYTES, ldc);
-        } else if (m <= LOW || (long) m * n * k <= SMALL) {
+        } else if (m <= LOW || small()) {
             tiles();
         } else {
-            new Blocked(this).run();
+            Blocked.run(this);
         }
-    }
-
-    static int ceilDiv(int a, int b) {
-        return Math.ceilDiv(a, b);
     }
 
     /// The size of equal parts of `all`, none above `most` if that is a multiple of `unit`.
@@ -67,7 +67,7 @@ record Product(
             int whole = wn / group;
             long from = w + w0 * ldw;
             long ld = 4L * (rows + group);
-            long sums = Scratch.bytes(7, xs * ld); // (xs, rows)
+            long sums = Scratch.bytes(SCRATCH, xs * ld); // (xs, rows)
             int xn;
             for (int x0 = 0; x0 < xs; x0 += xn) {
                 xn = Math.min(Dot.maxRows(code.isa), xs - x0);
@@ -108,7 +108,7 @@ record Product(
                 if (bTransposed) {
                     strip = depth * vector;
                     ld = vector;
-                    bk = Scratch.bytes(7, ceilDiv(jn, lanes) * strip);
+                    bk = Scratch.bytes(SCRATCH, ceilDiv(jn, lanes) * strip);
                     packB(k0, kn, j0, jn, bk, strip);
                 }
                 for (int i = 0; i < m; i += height) {
@@ -156,7 +156,7 @@ record Product(
     /// A (rows, kn) to panels of `height` rows, `panel` bytes apart, in A's own form: rows `ld` apart, or strips.
     void packA(int i0, int rows, int k0, int kn, int height, long to, long panel, long ld) {
         if (aForm == Form.COLUMNS) {
-            copy(atA(i0, k0), lda, to, panel, rows, height, kn);
+            copy(atA(i0, k0), lda, to, panel, rows, height, kn, ld);
             return;
         }
         for (int i = 0; i < rows; i++) {
@@ -169,20 +169,20 @@ record Product(
         if (bTransposed) {
             transpose(atB(k0, j0), ldb, to, strip, columns, kn);
         } else {
-            copy(atB(k0, j0), ldb, to, strip, columns, code.isa.lanes, kn);
+            copy(atB(k0, j0), ldb, to, strip, columns, code.isa.lanes, kn, code.isa.bytes());
         }
     }
 
     /// Strips of `width` columns from rows that lie across them.
-    private void copy(long from, long ld, long to, long strip, int columns, int width, int kn) {
+    private void copy(long from, long ld, long to, long strip, int columns, int width, int kn, long step) {
         int whole = columns / width;
         int rest = columns % width;
         if (whole > 0) {
-            Linux.call(code.copy, from, ld, to, strip, whole, 4L * width, kn, code.mask(width), 0, 0, 0);
+            Linux.call(code.copy, from, ld, to, strip, whole, 4L * width, kn, code.mask(width), step, 0, 0);
         }
         if (rest > 0) {
             Linux.call(code.copy, from + 4L * whole * width, ld, to + whole * strip, strip, 1, 0, kn, code.mask(rest),
-                    0, 0, 0);
+                    step, 0, 0);
         }
     }
 

@@ -13,7 +13,8 @@ import dev.deckle.x86.Asm.Reg;
 /// ```
 /// All of the tile of C stays in registers while k runs. A step along k loads two vectors of B, broadcasts one number
 /// of A for each row, and multiplies and adds: 28 fused multiply-adds for 16 loads at 14 rows. Broadcasting inside the
-/// multiply would ask the load ports for 30.
+/// multiply would ask the load ports for 30. `multiply` may be any accumulating instruction whose step along k is four
+/// bytes of A and a vector of B, such as the one for pairs of bf16.
 ///
 /// A is read where it lies, in one of two [Form]s. B is read as vectors ("strips") `strip` bytes apart with rows `ldb`
 /// apart, which fits B where it lies (strip = one vector) as well as packed strips, each contiguous (ldb = one vector).

@@ -63,9 +63,8 @@ final class X86Kernels implements Kernels {
             throw new UnsupportedOperationException("x86 multiplies matrices of F32, not " + t);
         }
         if (m < 0 || n < 0 || k < 0 || m > 1 && crs < n) {
-            throw new IllegalArgumentException(
-                    "matmul: m, n, k >= 0 and rows of C at least n apart, not m=" + m + " n=" + n + " k=" + k + " crs="
-                            + crs);
+            throw new IllegalArgumentException("matmul: expected m, n, k >= 0 and rows of C at least n apart, found m="
+                    + m + " n=" + n + " k=" + k + " crs=" + crs);
         }
         if (m == 0 || n == 0) {
             return;

@@ -1,2 +1,2 @@
-/// Matrix products by machine code that this package writes itself.
+/// Matrix products by emitted machine code: [dev.deckle.x86.X86Provider] offers them where the machine can run them.
 package dev.deckle.x86;

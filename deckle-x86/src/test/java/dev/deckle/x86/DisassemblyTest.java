@@ -19,7 +19,7 @@ import org.junit.jupiter.params.provider.EnumSource;
 
 /// Every emitted kernel, read back by another program: the bytes are checked on machines that cannot run them too.
 class DisassemblyTest {
-    /// `  1f:    62 f1 7c 48 10 07        vmovups (%rdi),%zmm0`
+    /// `1f: 62 f1 7c 48 10 07  vmovups (%rdi),%zmm0`, with tabs between the three parts.
     private static final Pattern LINE = Pattern.compile("\\s*([0-9a-f]+):\\t(?:[0-9a-f]{2} )+\\s*\\t(\\S+)\\s*(.*)");
 
     private record Instruction(String name, String operands) {}
@@ -36,8 +36,7 @@ class DisassemblyTest {
             List<Instruction> body = List.copyOf(all.subMap(entry.start(), entry.end()).values());
             String[] words = entry.name().split(" ");
             int n = isa.lanes;
-            int last =
-                    words[0].equals("tile") || words[0].equals("dot") ? Integer.parseInt(words[words.length - 1]) : 0;
+            int last = List.of("tile", "dot").contains(words[0]) ? Integer.parseInt(words[words.length - 1]) : 0;
             boolean one = entry.name().contains("ONE_MASKED");
             boolean masked = entry.name().contains("MASKED");
             int vectors = one ? 1 : 2;

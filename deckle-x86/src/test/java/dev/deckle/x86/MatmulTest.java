@@ -136,7 +136,7 @@ class MatmulTest {
 
         kernels.matmul(DType.F32, m, n, k, a, ma.rs, ma.cs, b, mb.rs, mb.cs, c, mc.rs, accumulate, team);
 
-        String what = kernels + ": " + ma + " times " + mb + " to " + mc + (accumulate ? ", added" : "");
+        String what = kernels.describe() + ": " + ma + " times " + mb + " to " + mc + (accumulate ? ", added" : "");
         for (int i = 0; i < m; i++) {
             for (int j = 0; j < n; j++) {
                 double sum = accumulate ? before[i * n + j] : 0;
