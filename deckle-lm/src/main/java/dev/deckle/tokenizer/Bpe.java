@@ -113,13 +113,10 @@ final class Bpe {
             while (heapSize > 0) {
                 long best = pop();
                 int i = (int) best;
-                int j = symbol[i] < 0 ? -1 : next[i];
-                if (j < 0) {
-                    continue; // the symbol is gone, or has become the last
-                }
-                long merge = merges.get(PairTable.pair(symbol[i], symbol[j]));
+                int j = next[i];
+                long merge = j < 0 ? PairTable.NONE : merges.get(PairTable.pair(symbol[i], symbol[j]));
                 if (merge == PairTable.NONE || merge >>> 32 != best >>> 32) {
-                    continue; // another merge has changed this pair
+                    continue; // another merge has changed this pair, or taken one of its symbols (-1, which no pair has)
                 }
                 symbol[i] = (int) merge;
                 symbol[j] = -1;

@@ -26,10 +26,6 @@ final class SpanTable {
         return starts[number + 1] - starts[number];
     }
 
-    byte byteAt(int number, int i) {
-        return bytes[starts[number] + i];
-    }
-
     /// The array in which string `number` begins at [#start]; valid until the next [#add].
     byte[] array() {
         return bytes;

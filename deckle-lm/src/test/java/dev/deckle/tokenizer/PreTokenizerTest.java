@@ -40,7 +40,7 @@ class PreTokenizerTest {
                 c = 0xE000;
             }
             String x = Character.toString(c);
-            String text = "a" + x + "1" + x + "! " + x + "  " + x + x + "\n" + x + "'" + x;
+            String text = "a" + x + "1" + x + "! " + x + "  " + x + x + "\n" + x + "'" + x + "e'" + x;
             assertEquals(expected(reference, text), actual(pieces, text), () -> escaped(text));
         }
     }

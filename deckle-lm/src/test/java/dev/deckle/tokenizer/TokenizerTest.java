@@ -69,6 +69,8 @@ class TokenizerTest {
         assertEquals("\uFFFD\uFFFD\uFFFDx", decoded(0xED, 0xA0, 0x80, 'x'));
         assertEquals("\uFFFD\uFFFD\uFFFD\uFFFD", decoded(0xF4, 0x90, 0x80, 0x80));
         assertEquals("\uFFFD\uFFFD", decoded(0xC0, 0x80));
+        assertEquals("\uFFFD\uFFFD\uFFFD", decoded(0xE0, 0x80, 0x80));
+        assertEquals("\uFFFD\uFFFD\uFFFD\uFFFD", decoded(0xF0, 0x80, 0x80, 0x80));
         assertEquals("\uFFFDx", decoded(0xF0, 0x9F, 0x98, 'x'));
         assertEquals("\uFFFD", decoded(0xE2, 0x82));
         assertEquals("\uFFFD\uFFFD", decoded(0xE2, 0xE2));
@@ -91,6 +93,8 @@ class TokenizerTest {
         assertEquals("", stream.accept(TOKENIZER.encode(new byte[] {(byte) 0xF0})[0]));
         assertEquals("\uFFFD", stream.flush());
         assertEquals("", stream.flush());
+        assertEquals("", stream.accept(TOKENIZER.encode(new byte[] {(byte) 0xE2})[0]));
+        assertEquals("\uFFFDx", stream.accept(TOKENIZER.encode("x")[0]), "a character that breaks off is not waited for");
     }
 
     @Test
@@ -160,7 +164,9 @@ class TokenizerTest {
         }
         var warm = new Bpe(TOKENIZER.definition()).new Encoder();
         for (byte[] word : words) {
-            warm.encode(word, 0, word.length, new IntList());
+            var ids = new IntList();
+            warm.encode(word, 0, word.length, ids);
+            assertArrayEquals(word, TOKENIZER.decodeBytes(ids.toArray()));
         }
         for (int i = 0; i < 2_000; i++) {
             byte[] word = words[random.nextInt(words.length)];
@@ -170,7 +176,10 @@ class TokenizerTest {
             new Bpe(TOKENIZER.definition()).new Encoder().encode(word, 0, word.length, fresh);
             assertArrayEquals(fresh.toArray(), seen.toArray());
         }
-        assertTrue(warm.remembered() <= 1 << 16);
+        int remembered = warm.remembered();
+        assertTrue(remembered <= 1 << 16);
+        warm.encode(new byte[1_000], 0, 1_000, new IntList());
+        assertEquals(remembered, warm.remembered(), "long pieces are not worth it");
     }
 
     /// A single piece of two million bytes ends: merging is not quadratic in its length.

@@ -12,7 +12,7 @@ BLANKS = [" "] * 8 + list("\n\n\r\t\x0b\x0c\x85\xa0\u1680\u2003\u2028\u2029\u202
 SUFFIXES = "'s 't 're 've 'm 'll 'd 'S 'RE 'Ve 'lL 'ſ 'x ''s 'r 'l '".split()
 WORDS = "the public void return don't naïve straße привет Ελλάδα שלום مرحبا हिन्दी ไทย 手撕 こんにちは".split()
 EMOJI = ["👩‍👩‍👧‍👦", "🤖🚀", "🇩🇪", "👍🏽", "❤️", "🏳️‍🌈"]
-ADDED = ["<|endoftext|>", "<|end", "<x>", "<xx>", "<xxx", "cat", "é手", "Ġ", "naïve", "code:", "x\u0301"]
+ADDED = ["<|endoftext|>", "<|end", "<x>", "<xx>", "<xx", "cat", "é手", "Ġ", "naïve", "code:", "x\u0301"]
 DIGITS = [0x30, 0x660, 0x966, 0xFF10, 0x1D7CE, 0x2160, 0xBC, 0x2460, 0x3021]
 
 
@@ -63,7 +63,7 @@ def split(regex):
                                     pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
 
 
-FLAGS = [("<x>", dict(lstrip=True)), ("<xx>", dict(rstrip=True, special=True)), ("<xxx", dict(special=True)),
+FLAGS = [("<x>", dict(lstrip=True)), ("<xx>", dict(rstrip=True, special=True)), ("<xx", dict(special=True)),
          ("cat", dict(single_word=True)), ("é手", dict(normalized=False, lstrip=True, rstrip=True)),
          ("naïve", dict(single_word=True, normalized=False)), ("code:", dict(special=True, single_word=True)),
          ("x\u0301", dict(normalized=True)), ("<|end", dict(normalized=True))]
