@@ -140,8 +140,8 @@ public final class Pretraining implements AutoCloseable {
                 : Models.openTrainable(Path.of(options.init));
     }
 
-    /// Where tokens are kept between runs: the user's cache (or `-Ddeckle.cache=DIR`), or the run's own folder where that
-    /// cannot be written.
+    /// Where tokens are kept between runs: the user's cache (or `-Ddeckle.cache=DIR`), or the run's own folder where
+    /// that cannot be written.
     private Path cache() {
         String base = Optional.ofNullable(System.getenv("XDG_CACHE_HOME"))
                 .filter(s -> !s.isBlank())

@@ -38,7 +38,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 class LlamaTest {
     /// Sizes that are all different, with key heads between one and all.
     private static Llama.Config config(boolean tied, double dropout) {
-        return new Llama.Config(11, 12, 10, 2, 6, 3, 2, 32, 1e-6, 100, new RopeScaling.None(), tied, true, true, dropout,
+        return new Llama.Config(11, 12, 10, 2, 6, 3, 2, 32, 1e-6, 100, new RopeScaling.None(), tied, true, true,
+                dropout,
                 0.3, List.of(0));
     }
 
@@ -62,7 +63,8 @@ class LlamaTest {
             Tensor ids = ids(2, 5);
             Tensor targets = ids(1, 10).reshape(-1);
             double worst = GradCheck.worst(
-                    () -> Functional.crossEntropy(model.forward(ids, Pass.evaluate()).reshape(-1, 11), targets, 3).mean(),
+                    () -> Functional.crossEntropy(model.forward(ids, Pass.evaluate()).reshape(-1, 11), targets, 3)
+                            .mean(),
                     new ArrayList<>(model.parameters().values()), 1e-4);
             assertTrue(worst < 1e-7, "worst error " + worst);
             assertEquals(tied, !model.parameters().containsKey("lm_head.weight"));
@@ -71,7 +73,8 @@ class LlamaTest {
 
     @Test
     void decodingThroughTheCacheEqualsTheWholeSequence() {
-        try (Llama model = Llama.create(config(false, 0), 2); NoGrad _ = NoGrad.open();
+        try (Llama model = Llama.create(config(false, 0), 2);
+                NoGrad _ = NoGrad.open();
                 KvCache cache = new KvCache(9)) {
             Tensor ids = ids(2, 9);
             float[] whole = model.forward(ids, Pass.evaluate()).toFloats(); // (2, 9, 11)
@@ -109,7 +112,8 @@ class LlamaTest {
     void dropoutActsInTrainingOnly() {
         try (Llama with = Llama.create(config(false, 0.5), 2); Llama without = Llama.create(config(false, 0), 2)) {
             Tensor ids = ids(2, 6);
-            assertArrayEquals(without.forward(ids, Pass.evaluate()).toFloats(), with.forward(ids, Pass.evaluate()).toFloats());
+            assertArrayEquals(without.forward(ids, Pass.evaluate()).toFloats(),
+                    with.forward(ids, Pass.evaluate()).toFloats());
             float[] one = with.forward(ids, Pass.train(new Generator(1))).toFloats();
             float[] again = with.forward(ids, Pass.train(new Generator(1))).toFloats();
             float[] other = with.forward(ids, Pass.train(new Generator(2))).toFloats();
@@ -193,7 +197,8 @@ class LlamaTest {
             for (int i = 0; i < 60; i++) {
                 try (Workspace _ = Workspace.open()) {
                     Tensor loss = Functional.crossEntropy(
-                            model.forward(ids(2, 9), Pass.evaluate()).reshape(-1, 11), ids(1, 18).reshape(-1), -100).mean();
+                            model.forward(ids(2, 9), Pass.evaluate()).reshape(-1, 11), ids(1, 18).reshape(-1), -100)
+                            .mean();
                     loss.backward();
                     last = loss.item();
                 }

@@ -94,7 +94,8 @@ class TokenizerTest {
         assertEquals("\uFFFD", stream.flush());
         assertEquals("", stream.flush());
         assertEquals("", stream.accept(TOKENIZER.encode(new byte[] {(byte) 0xE2})[0]));
-        assertEquals("\uFFFDx", stream.accept(TOKENIZER.encode("x")[0]), "a character that breaks off is not waited for");
+        assertEquals("\uFFFDx", stream.accept(TOKENIZER.encode("x")[0]),
+                "a character that breaks off is not waited for");
     }
 
     @Test

@@ -267,14 +267,21 @@ class PretrainingTest {
     void optionsThatDoNotFitNameTheirFlag() {
         for (var wrong : List.<UnaryOperator<TrainOptions>>of(
                 o -> { o.hidden_size = 25; return o; },
-                o -> { o.kv_heads = 2; return o; },
+                o -> {
+                    o.kv_heads = 2;
+                    return o;
+                },
                 o -> { o.context = 0; return o; },
                 o -> { o.vocab_size = 100; return o; },
                 o -> { o.lr = Double.NaN; return o; },
-                o -> { o.min_lr = 5; return o; },
+                o -> {
+                    o.min_lr = 5;
+                    return o;
+                },
                 o -> { o.adam_beta2 = 1; return o; },
                 o -> { o.steps = -3; return o; })) {
-            String m = assertThrows(IllegalArgumentException.class, () -> wrong.apply(options()).complete()).getMessage();
+            String m =
+                    assertThrows(IllegalArgumentException.class, () -> wrong.apply(options()).complete()).getMessage();
             assertTrue(m.startsWith("--"), m);
         }
         TrainOptions o = options();

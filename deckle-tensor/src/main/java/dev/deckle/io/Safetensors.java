@@ -117,8 +117,9 @@ public final class Safetensors {
         }
         long expected = Math.multiplyExact(shape.numel(), (long) dtype.bytes());
         if (end - begin != expected) {
-            throw new IllegalArgumentException("tensor " + quote(name) + ": " + dtype + " " + shape + " needs " + expected
-                    + " bytes, data_offsets " + o + " give " + (end - begin));
+            throw new IllegalArgumentException(
+                    "tensor " + quote(name) + ": " + dtype + " " + shape + " needs " + expected
+                            + " bytes, data_offsets " + o + " give " + (end - begin));
         }
         return new Place(name, dtype, shape, begin, end);
     }
@@ -129,8 +130,9 @@ public final class Safetensors {
         for (Place p : places.stream().sorted(Comparator.comparingLong(Place::begin).thenComparingLong(Place::end))
                 .toList()) {
             if (p.begin != at) {
-                throw new IllegalArgumentException("tensor " + quote(p.name) + " begins at byte " + p.begin + " of the data, "
-                        + at + " expected: tensors must not overlap nor leave gaps");
+                throw new IllegalArgumentException(
+                        "tensor " + quote(p.name) + " begins at byte " + p.begin + " of the data, "
+                                + at + " expected: tensors must not overlap nor leave gaps");
             }
             at = p.end;
         }

@@ -86,7 +86,7 @@ class TeamTest {
     @Test
     void idleWorkersSleep() throws InterruptedException {
         Team team = new Team(2);
-        team.parallelFor(2, _ -> { });
+        team.parallelFor(2, _ -> {});
         Thread worker = Thread.getAllStackTraces().keySet().stream()
                 .filter(t -> t.getName().equals("deckle-worker-1") && t.isAlive())
                 .findFirst()

@@ -23,7 +23,8 @@ class TensorTest {
 
     @Test
     void viewsShareMemory() {
-        for (Tensor view : List.of(x.t(), x.reshape(3, 2), x.slice(1, 1, 3), x.expand(4, 2, 3), x.unsqueeze(1), x.t().unsqueeze(0))) {
+        for (Tensor view : List.of(x.t(), x.reshape(3, 2), x.slice(1, 1, 3), x.expand(4, 2, 3), x.unsqueeze(1),
+                x.t().unsqueeze(0))) {
             assertSame(x.storage(), view.storage());
         }
         assertArrayEquals(new double[] {0, 3, 1, 4, 2, 5}, x.t().toDoubles());
@@ -99,7 +100,8 @@ class TensorTest {
         says("Embedding: index 2 is not in 0..1", () -> Functional.embedding(x, Tensor.of(new long[] {2})));
         says("CrossEntropy: target 3 of row 1 is not in 0..2",
                 () -> Functional.crossEntropy(x, Tensor.of(new long[] {0, 3}), -100));
-        says("Linear: F32 (2, 3) does not fit weight (4, 2)", () -> Functional.linear(x, Tensor.ones(4, 2), Optional.empty()));
+        says("Linear: F32 (2, 3) does not fit weight (4, 2)",
+                () -> Functional.linear(x, Tensor.ones(4, 2), Optional.empty()));
         says("must be (..., T, D) with an even D", () -> Functional.rope(x, x, x, false));
         says("item() reads a single number, not shape (2, 3)", x::item);
         says("has 3 heads, which the 2 key heads do not divide", () -> Functional.attention(Tensor.ones(1, 3, 4, 2),
