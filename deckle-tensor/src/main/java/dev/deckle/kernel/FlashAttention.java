@@ -4,10 +4,10 @@ import dev.deckle.tensor.DType;
 
 /// `softmax(q k^T scale + mask) v` without ever holding all scores: FlashAttention-2 (Dao 2023) for a CPU.
 ///
-/// The scores are computed tile by tile. Going forward each tile rescales what was summed before it (the online softmax,
-/// [Kernels#attentionTile]), and one number a row is kept, the logarithm of the sum of its exponentials. Going back the
-/// tiles are computed again from it. Beyond the results a thread needs a few tiles of memory, and one number a query on
-/// the way back, whatever the lengths are.
+/// The scores are computed tile by tile. Going forward each tile rescales what was summed before it (the online
+/// softmax, [Kernels#attentionTile]), and one number a row is kept, the logarithm of the sum of its exponentials. Going
+/// back the tiles are computed again from it. Beyond the results a thread needs a few tiles of memory, and one number a
+/// query on the way back, whatever the lengths are.
 ///
 /// It consists of leaf calls, so the products can run on one backend and the rest on another.
 public final class FlashAttention {

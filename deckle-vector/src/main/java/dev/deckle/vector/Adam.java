@@ -15,7 +15,8 @@ import jdk.incubator.vector.FloatVector;
 /// AdamW with the scalars of its step folded in double: `fresh = 1 - b`, `shrink = lr decay`, `step = lr / c1` and
 /// `root = 1 / sqrt(c2)`. In float 1 - 0.999 would be wrong in the fifth digit.
 record Adam(
-        float gradScale, float b1, float fresh1, float b2, float fresh2, float eps, float shrink, float step, float root) {
+        float gradScale, float b1, float fresh1, float b2, float fresh2, float eps, float shrink, float step,
+        float root) {
 
     static Adam of(
             double gradScale, double lr, double b1, double b2, double eps, double decay, double c1, double c2) {

@@ -109,8 +109,8 @@ final class Elementwise {
         switch (f) {
             case RELU -> reluGrad(x, dy, dx, bytes);
             case EXP, TANH, SIGMOID, SILU, GELU, GELU_TANH -> Activations.gradient(f, x, dy, dx, bytes);
-            case NEG, ABS, SIGN, LOG, SQRT, RSQRT, RECIPROCAL, SIN, COS, ERF, LOG_SIGMOID ->
-                ScalarKernels.INSTANCE.unaryGrad(DType.F32, f, x, dy, dx, bytes / 4);
+            case NEG, ABS, SIGN, LOG, SQRT, RSQRT, RECIPROCAL, SIN, COS, ERF,
+                    LOG_SIGMOID -> ScalarKernels.INSTANCE.unaryGrad(DType.F32, f, x, dy, dx, bytes / 4);
         }
     }
 
@@ -136,7 +136,8 @@ final class Elementwise {
         wholeBinary(f, va, sa, vb, sb, y, done);
         if (rest > 0) {
             long padY = pad(2);
-            wholeBinary(f, sa == 0 ? va : pad(0, a + done, rest), sa, sb == 0 ? vb : pad(1, b + done, rest), sb, padY, BYTES);
+            wholeBinary(f, sa == 0 ? va : pad(0, a + done, rest), sa, sb == 0 ? vb : pad(1, b + done, rest), sb, padY,
+                    BYTES);
             Native.copy(padY, y + done, 4 * rest);
         }
     }
@@ -156,7 +157,8 @@ final class Elementwise {
             case MAX -> max(a, sa, b, sb, y, bytes);
             case MIN -> min(a, sa, b, sb, y, bytes);
             case POW -> ScalarKernels.INSTANCE.binary(DType.F32, f, a, sa, b, sb, y, bytes / 4);
-            case EQ, NE, LT, LE, GE, GT -> throw new IllegalArgumentException(f + " is a comparison: its result is BOOL");
+            case EQ, NE, LT, LE, GE,
+                    GT -> throw new IllegalArgumentException(f + " is a comparison: its result is BOOL");
         }
     }
 

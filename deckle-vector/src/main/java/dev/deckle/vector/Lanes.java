@@ -18,7 +18,8 @@ import jdk.incubator.vector.VectorSpecies;
 ///    refused method with numbers in its signature costs a call; with a vector it allocates each time. What would be
 ///    such a method here, an exponential above all, is a pass over a block of memory in the first cache.
 /// 2. Loops run over whole vectors. Less than a vector is copied to a pad and goes through the same loop.
-/// 3. No `reduceLanes(ADD)`: interpreted code adds from left to right and compiled code does not, so the same call would
+/// 3. No `reduceLanes(ADD)`: interpreted code adds from left to right and compiled code does not, so the same call
+/// would
 ///    give other bits once it is warm. [#sum] has one order.
 /// 4. What changes in a loop starts as a `broadcast`, not as a constant of the class: such a variable is an object in
 ///    memory at first and a register later, and the compiler then allocates it in each turn.

@@ -12,8 +12,8 @@ import static jdk.incubator.vector.FloatVector.fromMemorySegment;
 import jdk.incubator.vector.FloatVector;
 
 /// The inner loop of the matrix product: six rows by two vectors of C, which twelve registers hold. It is what sixteen
-/// AVX2 registers allow, and with AVX-512 more rows were not faster (219 GFLOP/s on a Zen 5 core, eight rows 215, twelve
-/// 205).
+/// AVX2 registers allow, and with AVX-512 more rows were not faster (219 GFLOP/s on a Zen 5 core, eight rows 215,
+/// twelve 205).
 final class Tile {
     static final int ROWS = 6;
     static final int COLUMNS = 2 * N;

@@ -12,8 +12,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 class AttentionTileTest {
     private static final float INF = Float.POSITIVE_INFINITY;
 
-    /// Rows that see -3, -2, -1... columns, then all; with and without a mask; two tiles one after the other, so that the
-    /// second one rescales.
+    /// Rows that see -3, -2, -1... columns, then all; with and without a mask; two tiles one after the other, so that
+    /// the second one rescales.
     @ParameterizedTest
     @ValueSource(ints = {-3, 0, 1, 20, 300})
     void tiles(int visible) {

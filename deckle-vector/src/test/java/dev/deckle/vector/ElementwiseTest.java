@@ -15,7 +15,8 @@ import org.junit.jupiter.params.provider.EnumSource;
 class ElementwiseTest {
     private static final float[] EDGES = {
         0f, -0f, Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY, Float.NaN, 1000, -1000, Float.MIN_VALUE,
-        -Float.MIN_VALUE, Float.MIN_NORMAL, -1e-39f, Float.MAX_VALUE, -Float.MAX_VALUE, 1, -1, 88, 88.7228f, 88.8f, 89.5f,
+        -Float.MIN_VALUE, Float.MIN_NORMAL, -1e-39f, Float.MAX_VALUE, -Float.MAX_VALUE, 1, -1, 88, 88.7228f, 88.8f,
+        89.5f,
         -86.8f, -86.95f, -88, -104, 0.6f, -0.6f, 0.59999f, 1e-20f, -1e-20f, 17, 9.1f, -9.1f, 0.7071067f, 0.70710684f
     };
     private static final double ULP = Math.ulp(1f);

@@ -45,7 +45,8 @@ class FlashAttentionTest {
         final long lse;
         final boolean interleaved;
 
-        Case(DType t, int b, int h, int kv, int tq, int tk, int d, int dv, long offset, Mask kind, boolean interleaved) {
+        Case(DType t, int b, int h, int kv, int tq, int tk, int d, int dv, long offset, Mask kind,
+                boolean interleaved) {
             this.t = t;
             this.interleaved = interleaved;
             double scale = 1 / Math.sqrt(d);
@@ -84,9 +85,11 @@ class FlashAttentionTest {
             int tk = plain.keys;
             int perHead = tq * tk;
             long[] strides = kind == Mask.PER_KEY
-                    ? new long[] {(long) plain.heads * perHead, 0, 0} : new long[] {(long) plain.heads * perHead, perHead, tk};
+                    ? new long[] {(long) plain.heads * perHead, 0, 0}
+                    : new long[] {(long) plain.heads * perHead, perHead, tk};
             double[] drawn = new double[plain.mask.length];
-            Arrays.setAll(drawn, i -> random.nextInt(4) == 0 ? Double.NEGATIVE_INFINITY : (float) random.nextGaussian());
+            Arrays.setAll(drawn,
+                    i -> random.nextInt(4) == 0 ? Double.NEGATIVE_INFINITY : (float) random.nextGaussian());
             for (int i = 0; i < drawn.length && kind != Mask.NONE; i++) {
                 int b = i / perHead / plain.heads;
                 int h = i / perHead % plain.heads;
@@ -140,7 +143,8 @@ class FlashAttentionTest {
         }
 
         private double get(long address, int i) {
-            return t == F32 ? Native.getFloat(address + 4L * i) : Native.ALL.get(ValueLayout.JAVA_DOUBLE, address + 8L * i);
+            return t == F32 ? Native.getFloat(address + 4L * i)
+                    : Native.ALL.get(ValueLayout.JAVA_DOUBLE, address + 8L * i);
         }
 
         void run(Kernels products, Kernels rows, Team team) {
@@ -162,7 +166,8 @@ class FlashAttentionTest {
                 double tolerance) {
             for (int i = 0; i < expected.length; i++) {
                 double found = get(address, strided ? place(i, heads, rows, columns) : i);
-                Twin.close(expected[i], found, tolerance * (1 + Math.abs(expected[i])), shape + " " + what + " [" + i + "]");
+                Twin.close(expected[i], found, tolerance * (1 + Math.abs(expected[i])),
+                        shape + " " + what + " [" + i + "]");
             }
         }
 
@@ -194,7 +199,8 @@ class FlashAttentionTest {
     })
     void lengths(int tq, int tk) {
         check(1, 1, 1, tq, tk, 16, 16, Shape.NOT_CAUSAL, Mask.NONE, false);
-        check(1, 1, 1, tq, tk, 8, 24, tk - tq, Mask.NONE, true); // causal; with more queries than keys, some see nothing
+        // causal; with more queries than keys, some see nothing
+        check(1, 1, 1, tq, tk, 8, 24, tk - tq, Mask.NONE, true);
     }
 
     @ParameterizedTest

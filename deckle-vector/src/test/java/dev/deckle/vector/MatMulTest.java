@@ -11,7 +11,8 @@ import org.junit.jupiter.params.provider.CsvSource;
 class MatMulTest {
     /// One product in all its layouts. Rows of all operands have a few elements between them, and the tolerance is 64
     /// roundings of the likely size of the partial sums.
-    private static void check(int m, int n, int k, boolean transposeA, boolean transposeB, boolean accumulate, Team team) {
+    private static void check(int m, int n, int k, boolean transposeA, boolean transposeB, boolean accumulate,
+            Team team) {
         int ars = transposeA ? 1 : k + 3;
         int acs = transposeA ? m + 5 : 1;
         int brs = transposeB ? 1 : n + 2;
@@ -29,7 +30,8 @@ class MatMulTest {
             for (int i = 0; i < m; i++) {
                 for (int j = 0; j < crs; j++) {
                     int at = i * crs + j;
-                    double tolerance = j < n ? 64 * Math.ulp(1f) * (1 + magnitude(as, i, ars, acs, bs, j, brs, bcs, k)) : 0;
+                    double tolerance =
+                            j < n ? 64 * Math.ulp(1f) * (1 + magnitude(as, i, ars, acs, bs, j, brs, bcs, k)) : 0;
                     Twin.close(c.expected(at), c.get(at), tolerance, what + i + ", " + j);
                 }
             }

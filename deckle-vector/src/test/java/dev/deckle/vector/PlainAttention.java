@@ -1,7 +1,7 @@
 package dev.deckle.vector;
 
-/// Attention as it is defined, in double, with all probabilities in memory, and its gradient by the chain rule. Arrays are
-/// contiguous: (batch, heads, rows, columns).
+/// Attention as it is defined, in double, with all probabilities in memory, and its gradient by the chain rule. Arrays
+/// are contiguous: (batch, heads, rows, columns).
 final class PlainAttention {
     final int batch;
     final int heads;

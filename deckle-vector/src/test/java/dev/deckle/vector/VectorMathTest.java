@@ -23,7 +23,7 @@ class VectorMathTest {
         try (Arena arena = Arena.ofConfined()) {
             long x = arena.allocate(4 * CHUNK, 64).address();
             long y = arena.allocate(4 * CHUNK, 64).address();
-            for (long bits = 0; bits < 1L << 32; ) {
+            for (long bits = 0; bits < 1L << 32;) {
                 for (int i = 0; i < CHUNK; i++, bits += STEP) {
                     Native.setInt(x + 4 * i, (int) bits);
                 }

@@ -1,0 +1,206 @@
+package dev.deckle.tokenizer;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.google.gson.JsonObject;
+import com.google.gson.JsonParser;
+import com.google.gson.JsonPrimitive;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.OptionalInt;
+import java.util.Random;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+class TokenizerFilesTest {
+    private static final Tokenizer TOKENIZER = TokenizerTest.trained(400);
+
+    @TempDir
+    Path folder;
+
+    private Path file;
+    private String json;
+
+    @BeforeEach
+    void save() throws IOException {
+        TOKENIZER.save(folder);
+        file = folder.resolve("tokenizer.json");
+        json = Files.readString(file);
+    }
+
+    @Test
+    void whatIsSavedIsLoaded() throws IOException {
+        for (Path path : List.of(folder, file)) {
+            Tokenizer loaded = Tokenizer.load(path);
+            assertEquals(TOKENIZER.fingerprint(), loaded.fingerprint());
+            assertEquals(TOKENIZER.vocabularySize(), loaded.vocabularySize());
+            var random = new Random(1);
+            for (int i = 0; i < 200; i++) {
+                String text = RandomText.of(random);
+                assertArrayEquals(TOKENIZER.encode(text), loaded.encode(text));
+            }
+        }
+        try (var files = Files.list(folder)) {
+            assertEquals(2, files.count(), "nothing half-written is left");
+        }
+    }
+
+    @Test
+    void aLoadedTokenizerIsWrittenAsItWas() throws IOException {
+        edit("\"version\": \"1.0\"", "\"version\": \"1.0\", \"x\": [1e400, null, \"<é>\"]");
+        JsonObject before = JsonParser.parseString(Files.readString(file)).getAsJsonObject();
+        Path copy = folder.resolve("copy");
+        Tokenizer.load(folder).save(copy);
+        assertEquals(before, JsonParser.parseString(Files.readString(copy.resolve("tokenizer.json"))));
+    }
+
+    @Test
+    void theConfigurationIsWrittenForTransformers() throws IOException {
+        TOKENIZER.withMaxLength(256).save(folder);
+        String written = Files.readString(folder.resolve("tokenizer_config.json"));
+        JsonObject config = JsonParser.parseString(written).getAsJsonObject();
+        assertEquals("PreTrainedTokenizerFast", config.get("tokenizer_class").getAsString());
+        assertEquals("<|endoftext|>", config.get("eos_token").getAsString());
+        assertEquals(256, config.get("model_max_length").getAsInt());
+        assertEquals("false", config.get("clean_up_tokenization_spaces").toString());
+    }
+
+    @Test
+    void theEndTokenIsTheConfiguredOne() throws IOException {
+        Path config = folder.resolve("tokenizer_config.json");
+        Files.writeString(config, "{\"eos_token\": \"<|x|>\", \"bos_token\": {\"content\": \"<|endoftext|>\"}}");
+        assertEquals(OptionalInt.of(1), Tokenizer.load(folder).endOfText());
+        assertEquals(OptionalInt.of(0), Tokenizer.load(folder).beginOfText());
+        Files.writeString(config, "{\"eos_token\": null}");
+        assertEquals(OptionalInt.of(0), Tokenizer.load(folder).endOfText());
+        Files.delete(config);
+        assertEquals(OptionalInt.of(0), Tokenizer.load(folder).endOfText());
+        assertEquals(OptionalInt.empty(), Tokenizer.load(folder).beginOfText());
+    }
+
+    @Test
+    void theTemplateWrapsAText() throws IOException {
+        edit("\"post_processor\": null", """
+                "post_processor": {"type": "Sequence", "processors": [
+                  {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": false, "use_regex": true},
+                  {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<|x|>", "type_id": 0}},
+                    {"Sequence": {"id": "A", "type_id": 0}},
+                    {"SpecialToken": {"id": "<|endoftext|>", "type_id": 0}}]}]}""");
+        Tokenizer t = Tokenizer.load(file);
+        assertArrayEquals(new int[] {1, 7, 8, 0}, t.wrap(new int[] {7, 8}));
+        assertArrayEquals(new int[] {7, 8}, TOKENIZER.wrap(new int[] {7, 8}));
+    }
+
+    @Test
+    void mergesMayBeOneString() throws IOException {
+        JsonObject root = JsonParser.parseString(json).getAsJsonObject();
+        var merges = root.getAsJsonObject("model").getAsJsonArray("merges");
+        for (int i = 0; i < merges.size(); i++) {
+            var pair = merges.get(i).getAsJsonArray();
+            merges.set(i, new JsonPrimitive(pair.get(0).getAsString() + " " + pair.get(1).getAsString()));
+        }
+        Files.writeString(file, root.toString());
+        assertArrayEquals(TOKENIZER.encode("public the public"), Tokenizer.load(file).encode("public the public"));
+    }
+
+    /// What is not supported or not possible names the file and the key, in one line.
+    @ParameterizedTest
+    @CsvSource(delimiter = '§', quoteCharacter = '`', textBlock = """
+            "type": "BPE" § "type": "Unigram" § model.type is "Unigram"; supported: byte-level BPE
+            "type": "BPE" § "type": 7 § model.type
+            "normalizer": null § "normalizer": {"type": "NFC"} § normalizer is {"type":"NFC"}
+            "type": "ByteLevel" § "type": "Metaspace" § pre_tokenizer
+            "add_prefix_space": false § "add_prefix_space": true § pre_tokenizer
+            "post_processor": null § "post_processor": {"type": "Bert"} § post_processor
+            "decoder": { § "decoder": null, "x": { § decoder
+            "dropout": null § "dropout": 0.1 § model.dropout is 0.1
+            "end_of_word_suffix": null § "end_of_word_suffix": "</w>" § model.end_of_word_suffix
+            "byte_fallback": false § "byte_fallback": true § model.byte_fallback
+            "ignore_merges": false § "ignore_merges": 1 § model.ignore_merges
+            "vocab": { § "vocab": 5, "x": { § model.vocab is 5; supported: an object
+            "merges": [ § "merges": null, "x": [ § model.merges
+            "merges": [ § "merges": [ ["t", "q~"], § model.merges[0] names 'q~'
+            "merges": [ § "merges": [ 3, § model.merges[0]
+            "merges": [ § "merges": [ ["a"], § model.merges[0]
+            "!": 2, § "!": 3, § gives id 3 twice
+            "!": 2, § "!": -2, § model.vocab['!']
+            "!": 2, § "!": 99999999, § model.vocab['!']
+            "!": 2, § "!": 16777216, § model.vocab['!']
+            "!": 2, § "!": 2.5, § model.vocab['!']
+            "!": 2, § "!": "two", § model.vocab['!']
+            "!": 2, § "!!": 2, § no token '!' for the byte 33
+            "content": "<|x|>" § "content": "<|y|>" § added_tokens[1].id is 1 for '<|y|>'
+            "content": "<|x|>" § "content": "!" § added_tokens[1].id is 1 for '!'
+            "content": "<|x|>" § "content": null § added_tokens[1].content
+            "added_tokens": [ § "added_tokens": [ 1, § added_tokens[0] is 1
+            """)
+    void whatIsWrongIsNamed(String good, String bad, String named) throws IOException {
+        edit(good, bad);
+        var e = assertThrows(IOException.class, () -> Tokenizer.load(folder));
+        assertTrue(e.getMessage().startsWith(file + ": ") && e.getMessage().contains(named), e::getMessage);
+        assertEquals(1, e.getMessage().lines().count());
+    }
+
+    @Test
+    void aBrokenFileIsNamed() throws IOException {
+        var random = new Random(2);
+        for (int i = 0; i < 200; i++) {
+            Files.writeString(file, json.substring(0, random.nextInt(json.length() - 2)));
+            refused(file);
+        }
+        for (String text : List.of("", "null", "[]", json + "{", json + "x", "\0".repeat(50), "[".repeat(100_000))) {
+            Files.writeString(file, text);
+            refused(file);
+        }
+        Files.write(file, new byte[] {'{', '"', (byte) 0xFF, '"', ':', '1', '}'});
+        refused(file);
+        Files.delete(file);
+        refused(file);
+        Files.createDirectory(file);
+        refused(file);
+    }
+
+    /// Bytes changed at random are refused in one line or change nothing that cannot be used.
+    @Test
+    void aDamagedFileIsRefusedOrUsable() throws IOException {
+        var random = new Random(3);
+        for (int i = 0; i < 500; i++) {
+            byte[] bytes = Files.readAllBytes(file).clone();
+            byte[] damaged = bytes.clone();
+            for (int n = 1 + random.nextInt(4); n > 0; n--) {
+                damaged[random.nextInt(damaged.length)] ^= (byte) (1 << random.nextInt(8));
+            }
+            Files.write(file, damaged);
+            try {
+                Tokenizer t = Tokenizer.load(folder);
+                assertEquals("public static", t.decode(t.encode("public static")));
+            } catch (IOException e) {
+                assertTrue(e.getMessage().startsWith(file + ": "), e::getMessage);
+                assertEquals(1, e.getMessage().lines().count(), e::getMessage);
+            }
+            Files.write(file, bytes);
+        }
+    }
+
+    private void refused(Path named) {
+        var e = assertThrows(IOException.class, () -> Tokenizer.load(folder));
+        assertTrue(e.getMessage().startsWith(named.toString()), e::getMessage);
+        assertEquals(1, e.getMessage().lines().count(), e::getMessage);
+    }
+
+    private void edit(String good, String bad) throws IOException {
+        assertTrue(json.contains(good), good);
+        Files.writeString(file, json.replaceFirst(Pattern.quote(good),
+                Matcher.quoteReplacement(bad)));
+    }
+}
