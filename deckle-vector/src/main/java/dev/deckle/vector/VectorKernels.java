@@ -28,6 +28,11 @@ public final class VectorKernels implements Kernels {
     }
 
     @Override
+    public String describe() {
+        return "vectors of " + Lanes.F.vectorBitSize() + " bits (jdk.incubator.vector)";
+    }
+
+    @Override
     public boolean supports(Family family, DType t) {
         return t == DType.F32;
     }
