@@ -88,7 +88,8 @@ public interface Kernels {
     /// z = s scale + mask;  m' = max(m, max z);  p = exp(z - m');  a = exp(m - m')
     /// l = l a + sum p;  o = o a;  m = m';  s = p   (unseen columns: p = 0)
     /// ```
-    /// A row that has seen nothing keeps m = -Infinity, l = 0 and p = 0: no NaN.
+    /// Before the first tile m is -Infinity, l and o are 0. A row that has seen nothing keeps m = -Infinity, l = 0 and
+    /// p = 0: no NaN. A NaN among the scores makes l NaN.
     default void attentionTile(
             DType t, long s, long ss, int rows, int cols, long visible, long mask, long ms,
             double scale, long m, long l, long o, long os, int d) {
@@ -154,7 +155,7 @@ public interface Kernels {
     // ---- CROSS_ENTROPY: rows of `classes` logits, one I64 target a row
 
     /// `loss = lse - logits[target]`, `lse = log sum exp(logits)` (kept for the gradient); 0 where the target is
-    /// `ignore`.
+    /// `ignore`. Any other target is in 0..classes-1: the caller has looked.
     default void crossEntropy(
             DType t, long logits, long targets, long loss, long lse, long rows, int classes, long ignore) {
         throw missing();

@@ -21,6 +21,8 @@ import jdk.incubator.vector.VectorSpecies;
 /// 3. No `reduceLanes(ADD)`: interpreted code adds from left to right and compiled code does not, so the same call
 /// would
 ///    give other bits once it is warm. [#sum] has one order.
+/// 4. What changes in a loop starts as a `broadcast`, not as a constant of the class: such a variable is an object in
+///    memory at first and a register later, and the compiler then allocates it in each turn.
 final class Lanes {
     static final VectorSpecies<Float> F = FloatVector.SPECIES_PREFERRED;
     /// Floats in a vector.

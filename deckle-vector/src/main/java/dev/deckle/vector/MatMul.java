@@ -13,10 +13,10 @@ import dev.deckle.kernel.Team;
 /// `C = A B`, packed and tiled as Goto and van de Geijn describe (Anatomy of High-Performance Matrix Multiplication,
 /// 2008), without their third level of blocks.
 ///
-/// B is copied into panels of [Tile#COLUMNS] columns and A into panels of [Tile#ROWS] rows, padded with zeros, so that
-/// [Tile] reads both front to back, whatever the strides were. k is cut into slices of [#DEPTH]: a panel of B then
-/// stays in the first cache, and a block of A in the second, while a task goes over its part of C. Every element of C
-/// sums its products slice by slice in the same order, whoever computes it.
+/// B is copied into panels of [Tile#COLUMNS] columns and A into panels of [Tile#ROWS] rows, so that [Tile] reads both
+/// front to back, whatever the strides were. k is cut into slices of [#DEPTH]: a panel of B then stays in the first
+/// cache, and a block of A in the second, while a task goes over its part of C. Every element of C sums its products
+/// slice by slice in the same order, whoever computes it.
 final class MatMul {
     /// Terms in one slice of k.
     private static final int DEPTH = 256;

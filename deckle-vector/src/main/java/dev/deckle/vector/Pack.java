@@ -3,76 +3,65 @@ package dev.deckle.vector;
 import static dev.deckle.kernel.Native.ALL;
 import static dev.deckle.vector.Lanes.BYTES;
 import static dev.deckle.vector.Lanes.F;
-import static dev.deckle.vector.Lanes.N;
 import static dev.deckle.vector.Lanes.ORDER;
+import static java.lang.foreign.ValueLayout.JAVA_LONG_UNALIGNED;
 import static jdk.incubator.vector.FloatVector.fromMemorySegment;
 
 import dev.deckle.kernel.Native;
+import java.nio.ByteOrder;
 
-/// Copies parts of A and B into the order in which [Tile] reads them. Strides are in bytes; what a panel lacks is zero.
+/// Copies parts of A and B into the order in which [Tile] reads them. Strides are in bytes. What a panel lacks
+/// keeps old numbers: their products are not stored.
 final class Pack {
+    /// Where the first and the second of two floats are in the long that holds both.
+    private static final int FIRST = ORDER == ByteOrder.LITTLE_ENDIAN ? 0 : 32;
+    private static final int SECOND = 32 - FIRST;
+
     private Pack() {}
 
     /// A panel of B: `count` columns by `depth` terms, each term's columns together.
     static void columns(long b, long brs, long bcs, int depth, int count, long to) {
-        if (count < Tile.COLUMNS) {
-            Native.zero(to, 4L * depth * Tile.COLUMNS);
-            for (int p = 0; p < depth; p++) {
-                for (int j = 0; j < count; j++) {
-                    Native.setFloat(to + 4L * (p * Tile.COLUMNS + j), Native.getFloat(b + p * brs + j * bcs));
-                }
-            }
-        } else if (bcs == 4) {
+        if (count == Tile.COLUMNS && bcs == 4) {
             for (int p = 0; p < depth; p++) {
                 fromMemorySegment(F, ALL, b + p * brs, ORDER).intoMemorySegment(ALL, to + 2 * p * BYTES, ORDER);
                 fromMemorySegment(F, ALL, b + p * brs + BYTES, ORDER)
                         .intoMemorySegment(ALL, to + 2 * p * BYTES + BYTES, ORDER);
             }
         } else {
-            for (int j = 0; j < Tile.COLUMNS; j += 4) {
-                fourColumns(b + j * bcs, brs, bcs, depth, to + 4L * j);
-            }
-        }
-    }
-
-    private static void fourColumns(long b, long brs, long bcs, int depth, long to) {
-        for (int p = 0; p < depth; p++) {
-            long from = b + p * brs;
-            long at = to + 8L * N * p;
-            Native.setFloat(at, Native.getFloat(from));
-            Native.setFloat(at + 4, Native.getFloat(from + bcs));
-            Native.setFloat(at + 8, Native.getFloat(from + 2 * bcs));
-            Native.setFloat(at + 12, Native.getFloat(from + 3 * bcs));
+            lines(b, bcs, brs, depth, count, Tile.COLUMNS, to);
         }
     }
 
     /// A panel of A: `count` rows by `depth` terms, each term's rows together.
     static void rows(long a, long ars, long acs, int depth, int count, long to) {
-        if (count < Tile.ROWS) {
-            Native.zero(to, 4L * depth * Tile.ROWS);
-        }
-        int i = 0;
-        for (; i + 3 <= count; i += 3) {
-            threeRows(a + i * ars, ars, acs, depth, to + 4L * i);
-        }
-        for (; i < count; i++) {
-            oneRow(a + i * ars, acs, depth, to + 4L * i);
+        lines(a, ars, acs, depth, count, Tile.ROWS, to);
+    }
+
+    /// `depth` lines of `length` floats. Line p begins with the `count` numbers that are `apart` bytes apart from
+    /// `from + p step` on.
+    private static void lines(long from, long apart, long step, int depth, int count, int length, long to) {
+        for (int i = 0; i < count; i += 2) {
+            if (i + 1 < count) {
+                twoOfEach(from + i * apart, apart, step, depth, to + 4L * i, 4L * length);
+            } else {
+                oneOfEach(from + i * apart, step, depth, to + 4L * i, 4L * length);
+            }
         }
     }
 
-    private static void threeRows(long a, long ars, long acs, int depth, long to) {
+    /// Two floats travel as one long: twice as fast as one by one.
+    private static void twoOfEach(long from, long apart, long step, int depth, long to, long line) {
         for (int p = 0; p < depth; p++) {
-            long from = a + p * acs;
-            long at = to + 4L * Tile.ROWS * p;
-            Native.setFloat(at, Native.getFloat(from));
-            Native.setFloat(at + 4, Native.getFloat(from + ars));
-            Native.setFloat(at + 8, Native.getFloat(from + 2 * ars));
+            long at = from + p * step;
+            long first = Integer.toUnsignedLong(Native.getInt(at));
+            long second = Integer.toUnsignedLong(Native.getInt(at + apart));
+            ALL.set(JAVA_LONG_UNALIGNED, to + p * line, first << FIRST | second << SECOND);
         }
     }
 
-    private static void oneRow(long a, long acs, int depth, long to) {
+    private static void oneOfEach(long from, long step, int depth, long to, long line) {
         for (int p = 0; p < depth; p++) {
-            Native.setFloat(to + 4L * Tile.ROWS * p, Native.getFloat(a + p * acs));
+            Native.setInt(to + p * line, Native.getInt(from + p * step));
         }
     }
 }

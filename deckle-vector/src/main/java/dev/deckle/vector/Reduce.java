@@ -21,8 +21,6 @@ import jdk.incubator.vector.VectorSpecies;
 /// rounding error grows with the length of a piece and not of the whole.
 final class Reduce {
     private static final VectorSpecies<Double> D = DoubleVector.SPECIES_PREFERRED;
-    private static final FloatVector ZERO = broadcast(F, 0f);
-    private static final FloatVector MINUS_INFINITY = broadcast(F, Float.NEGATIVE_INFINITY);
     /// Floats summed in float before the sum goes on in double.
     private static final int PIECE = 4096;
     /// Rows of a column summed before their sum is added to the column's.
@@ -55,10 +53,10 @@ final class Reduce {
     }
 
     private static float piece(long x, int n) {
-        FloatVector s0 = ZERO;
-        FloatVector s1 = ZERO;
-        FloatVector s2 = ZERO;
-        FloatVector s3 = ZERO;
+        FloatVector s0 = broadcast(F, 0f);
+        FloatVector s1 = s0;
+        FloatVector s2 = s0;
+        FloatVector s3 = s0;
         int i = 0;
         for (; i <= n - 4 * N; i += 4 * N) {
             long at = x + 4L * i;
@@ -81,8 +79,8 @@ final class Reduce {
 
     /// The sum of `a b`.
     static float dot(long a, long b, int n) {
-        FloatVector s0 = ZERO;
-        FloatVector s1 = ZERO;
+        FloatVector s0 = broadcast(F, 0f);
+        FloatVector s1 = s0;
         int i = 0;
         for (; i <= n - 2 * N; i += 2 * N) {
             long at = 4L * i;
@@ -104,7 +102,7 @@ final class Reduce {
 
     /// NaN wins.
     private static float max(long x, long n) {
-        FloatVector m = MINUS_INFINITY;
+        FloatVector m = broadcast(F, Float.NEGATIVE_INFINITY);
         long whole = n - n % N;
         for (long i = 0; i < whole; i += N) {
             m = m.max(fromMemorySegment(F, ALL, x + 4 * i, ORDER));
@@ -120,13 +118,16 @@ final class Reduce {
     /// exponentials.
     static float maxOfNumbers(long x, int n, float mul) {
         FloatVector a = broadcast(F, mul);
-        FloatVector m = MINUS_INFINITY;
+        FloatVector m0 = broadcast(F, Float.NEGATIVE_INFINITY);
+        FloatVector m1 = m0;
         int i = 0;
-        for (; i <= n - N; i += N) {
-            FloatVector v = fromMemorySegment(F, ALL, x + 4L * i, ORDER).mul(a);
-            m = m.blend(v, v.compare(GT, m));
+        for (; i <= n - 2 * N; i += 2 * N) {
+            FloatVector v0 = fromMemorySegment(F, ALL, x + 4L * i, ORDER).mul(a);
+            FloatVector v1 = fromMemorySegment(F, ALL, x + 4L * i + BYTES, ORDER).mul(a);
+            m0 = m0.blend(v0, v0.compare(GT, m0));
+            m1 = m1.blend(v1, v1.compare(GT, m1));
         }
-        float max = m.reduceLanes(MAX);
+        float max = m0.max(m1).reduceLanes(MAX);
         for (; i < n; i++) {
             float v = Native.getFloat(x + 4L * i) * mul;
             max = v > max ? v : max;
@@ -156,7 +157,7 @@ final class Reduce {
     }
 
     private static void addRows(long x, int rows, long stride, long y) {
-        FloatVector sum = ZERO;
+        FloatVector sum = broadcast(F, 0f);
         for (int r = 0; r < rows; r++) {
             sum = sum.add(fromMemorySegment(F, ALL, x + r * stride, ORDER));
         }
@@ -178,7 +179,7 @@ final class Reduce {
     }
 
     private static void maxRows(long x, long rows, long stride, long y) {
-        FloatVector max = MINUS_INFINITY;
+        FloatVector max = broadcast(F, Float.NEGATIVE_INFINITY);
         for (long r = 0; r < rows; r++) {
             max = max.max(fromMemorySegment(F, ALL, x + r * stride, ORDER));
         }
