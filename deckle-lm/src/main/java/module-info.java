@@ -1,8 +1,15 @@
-/// Language models from text to text: tokenizers and training data.
+/// What a language model is made of, and how it is trained and run.
 module dev.deckle.lm {
     requires transitive dev.deckle.tensor;
-    requires com.google.gson;
+    requires transitive com.google.gson;
 
-    exports dev.deckle.tokenizer;
     exports dev.deckle.data;
+    exports dev.deckle.generate;
+    exports dev.deckle.models;
+    exports dev.deckle.nn;
+    exports dev.deckle.optim;
+    exports dev.deckle.tokenizer;
+    exports dev.deckle.train;
+
+    opens dev.deckle.train to com.google.gson;
 }

@@ -25,7 +25,7 @@ final class JsonLines {
     static void read(InputStream in, String file, Sink sink) throws IOException {
         byte[] buffer = new byte[1 << 12];
         long offset = 0;
-        for (long number = 1; ; number++) {
+        for (long number = 1;; number++) {
             int length = 0;
             int b;
             while ((b = in.read()) >= 0 && b != '\n') {

@@ -174,7 +174,7 @@ final class Sources {
     /// Whether this looks like the beginning of a text.
     static boolean isText(byte[] head) {
         int wrong = 0;
-        for (int i = 0; i < head.length; ) {
+        for (int i = 0; i < head.length;) {
             if (head[i] == 0) {
                 return false;
             }

@@ -38,7 +38,7 @@ public final class TokenFile implements AutoCloseable {
     private TokenFile(Path file, String key) throws IOException {
         try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
             ByteBuffer header = ByteBuffer.allocate(HEADER).order(ByteOrder.LITTLE_ENDIAN);
-            while (header.hasRemaining() && channel.read(header) >= 0) { }
+            while (header.hasRemaining() && channel.read(header) >= 0) {}
             if (header.hasRemaining()) {
                 throw new IOException(file + ": not a token file: " + channel.size() + " bytes");
             }

@@ -56,7 +56,7 @@ public record Tokens(TokenFile train, TokenFile validation, boolean rebuilt) imp
             return false;
         } catch (IOException missingOrBroken) {
             try (var writer = new TokenFile.Writer(file, tokenizer.vocabularySize())) {
-                for (int from = 0; from < documents.size(); ) {
+                for (int from = 0; from < documents.size();) {
                     int end = from;
                     for (long bytes = 0; end < documents.size() && bytes < WAVE; end++) {
                         bytes += documents.get(end).size();

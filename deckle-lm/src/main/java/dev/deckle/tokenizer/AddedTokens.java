@@ -61,7 +61,7 @@ final class AddedTokens {
 
     private static void split(List<List<Pattern>> patterns, byte[] text, int from, int end, Sink sink) {
         int done = from;
-        for (int i = from; i < end; ) {
+        for (int i = from; i < end;) {
             Pattern p = longest(patterns.get(text[i] & 0xFF), text, i, end);
             if (p == null) {
                 i++;

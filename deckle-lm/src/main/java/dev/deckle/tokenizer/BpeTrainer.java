@@ -121,7 +121,7 @@ public final class BpeTrainer {
     public void count(byte[] text) {
         WordCounts pooled = tables.poll();
         WordCounts table = pooled != null ? pooled : new WordCounts();
-        for (int i = 0; i < text.length; ) {
+        for (int i = 0; i < text.length;) {
             int end = pieces.pieceEnd(text, i, text.length);
             table.add(text, i, end, 1);
             i = end;
@@ -168,7 +168,7 @@ public final class BpeTrainer {
 
     private WordCounts mergeTables() {
         WordCounts all = tables.isEmpty() ? new WordCounts() : tables.poll();
-        for (WordCounts part; (part = tables.poll()) != null; ) {
+        for (WordCounts part; (part = tables.poll()) != null;) {
             for (int w = 0; w < part.words.size(); w++) {
                 int start = part.words.start(w);
                 all.add(part.words.array(), start, start + part.words.length(w), part.counts[w]);
@@ -209,7 +209,7 @@ public final class BpeTrainer {
             int w = pair.words.get(k);
             int end = to[w];
             int write = from[w];
-            for (int read = from[w]; read < end; ) {
+            for (int read = from[w]; read < end;) {
                 if (symbols[read] != a || read + 1 == end || symbols[read + 1] != b) {
                     symbols[write++] = symbols[read++];
                     continue;

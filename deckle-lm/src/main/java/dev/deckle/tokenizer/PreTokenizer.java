@@ -96,7 +96,7 @@ sealed interface PreTokenizer {
                 return i;
             }
             int afterLines = from;
-            for (int i = from; i < end; ) {
+            for (int i = from; i < end;) {
                 int c = CharClass.at(t, i, end);
                 if (CharClass.kind(c) != CharClass.BLANK) {
                     break;

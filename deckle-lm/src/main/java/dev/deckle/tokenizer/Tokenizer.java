@@ -214,7 +214,7 @@ public final class Tokenizer {
 
             @Override
             public void text(int from, int end) {
-                for (int i = from; i < end; ) {
+                for (int i = from; i < end;) {
                     int pieceEnd = pieces.pieceEnd(text, i, end);
                     encoder.encode(text, i, pieceEnd, out);
                     i = pieceEnd;

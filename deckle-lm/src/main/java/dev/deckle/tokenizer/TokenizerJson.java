@@ -170,7 +170,8 @@ final class TokenizerJson {
             boolean other = id < vocabulary.length && vocabulary[id] != null && !vocabulary[id].equals(content);
             if (taken != null && taken != id || other) {
                 throw new IllegalArgumentException(where + ".id is " + id + " for '" + content + "', but " + (other
-                        ? "model.vocab has that id for '" + vocabulary[id] + "'" : "that token has id " + taken));
+                        ? "model.vocab has that id for '" + vocabulary[id] + "'"
+                        : "that token has id " + taken));
             }
             String at = where + ".";
             added.add(new Added(id, content, flag(token, "special", at, false), flag(token, "normalized", at, false),
@@ -211,7 +212,7 @@ final class TokenizerJson {
         }
         String type = stage instanceof JsonObject o ? text(o.get("type")) : "";
         switch (type) {
-            case "ByteLevel" -> { }
+            case "ByteLevel" -> {}
             case "Sequence" -> {
                 for (JsonElement part : array((JsonObject) stage, "processors", where + ".")) {
                     template(part, where + ".processors", ids, before, after);

@@ -73,7 +73,7 @@ final class Utf8 {
 
     /// Appends the text of `bytes[from, end)`, one U+FFFD for each maximal ill-formed subpart.
     static void decode(byte[] bytes, int from, int end, StringBuilder out) {
-        for (int i = from; i < end; ) {
+        for (int i = from; i < end;) {
             int n = prefix(bytes, i, end);
             if (n == length(bytes[i])) {
                 out.appendCodePoint(codePoint(bytes, i, n));

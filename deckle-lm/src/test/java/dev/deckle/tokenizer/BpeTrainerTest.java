@@ -44,7 +44,7 @@ class BpeTrainerTest {
         }
         var words = new ArrayList<List<Integer>>();
         for (byte[] text : documents) {
-            for (int i = 0; i < text.length; ) {
+            for (int i = 0; i < text.length;) {
                 int end = new PreTokenizer.Gpt2().pieceEnd(text, i, text.length);
                 var word = new ArrayList<Integer>();
                 for (; i < end; i++) {

@@ -57,7 +57,7 @@ class PreTokenizerTest {
         for (PreTokenizer pieces : all()) {
             for (int i = 0; i < 20_000; i++) {
                 byte[] text = RandomText.bytes(random, 40);
-                for (int from = 0; from < text.length; ) {
+                for (int from = 0; from < text.length;) {
                     int end = pieces.pieceEnd(text, from, text.length);
                     assertTrue(end > from && end <= text.length);
                     from = end;
@@ -92,7 +92,7 @@ class PreTokenizerTest {
     private static List<String> actual(PreTokenizer scanner, String text) {
         byte[] bytes = Utf8.encode(text);
         var pieces = new ArrayList<String>();
-        for (int i = 0; i < bytes.length; ) {
+        for (int i = 0; i < bytes.length;) {
             int end = scanner.pieceEnd(bytes, i, bytes.length);
             var piece = new StringBuilder();
             Utf8.decode(bytes, i, end, piece);

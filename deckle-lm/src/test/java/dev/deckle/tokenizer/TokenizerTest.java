@@ -94,7 +94,8 @@ class TokenizerTest {
         assertEquals("\uFFFD", stream.flush());
         assertEquals("", stream.flush());
         assertEquals("", stream.accept(TOKENIZER.encode(new byte[] {(byte) 0xE2})[0]));
-        assertEquals("\uFFFDx", stream.accept(TOKENIZER.encode("x")[0]), "a character that breaks off is not waited for");
+        assertEquals("\uFFFDx", stream.accept(TOKENIZER.encode("x")[0]),
+                "a character that breaks off is not waited for");
     }
 
     @Test
@@ -136,7 +137,7 @@ class TokenizerTest {
         for (byte b : piece) {
             ids.add(vocabulary.indexOf(String.valueOf(ByteAlphabet.toChar(b & 0xFF))));
         }
-        for (boolean merged = true; merged; ) {
+        for (boolean merged = true; merged;) {
             merged = false;
             for (Bpe.Merge m : definition.merges()) {
                 for (int i = 0; i + 1 < ids.size() && !merged; i++) {

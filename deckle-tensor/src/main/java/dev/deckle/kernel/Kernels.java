@@ -6,8 +6,8 @@ import dev.deckle.tensor.DType;
 /// Splitting the work, allocating, checking shapes, bounds and lifetimes is done above.
 ///
 /// **Memory.** Every `long` pointer is an absolute address in [Native#ALL]. Strides, sizes and leading dimensions count
-/// elements, never bytes. Arrays are contiguous unless a stride is given. An output may be the same array as an input of
-/// equal shape, but not overlap it otherwise.
+/// elements, never bytes. Arrays are contiguous unless a stride is given. An output may be the same array as an input
+/// of equal shape, but not overlap it otherwise.
 ///
 /// **Determinism.** The result of a call depends on its arguments only, never on the thread or the thread count.
 ///
@@ -18,6 +18,11 @@ public interface Kernels {
     String name();
 
     boolean supports(Family family, DType t);
+
+    /// What it runs on, in a line for `doctor`.
+    default String describe() {
+        return name();
+    }
 
     // ---- ELEMENTWISE
 
@@ -52,8 +57,8 @@ public interface Kernels {
     // ---- MATMUL
 
     /// `C[m, n] = A[m, k] B[k, n]`, added to C where `accumulate`. Element (i, j) of A is at `a + i ars + j acs` and
-    /// likewise for B, so NN, NT, TN and TT are one call: one of the two strides of each operand is 1. C has rows of unit
-    /// stride `crs` apart. `team` may be used to share the work (its results must not depend on the thread count);
+    /// likewise for B, so NN, NT, TN and TT are one call: one of the two strides of each operand is 1. C has rows of
+    /// unit stride `crs` apart. `team` may be used to share the work (its results must not depend on the thread count);
     /// [Team#serial()] keeps the call on its thread. `k` = 0 gives zeros (or leaves C).
     default void matmul(
             DType t, int m, int n, int k,
@@ -76,14 +81,15 @@ public interface Kernels {
     // ---- ATTENTION: one tile of scores, see [FlashAttention]
 
     /// One step of the online softmax over a tile of raw scores `s` (rows, cols), rows `ss` apart. Row i sees its first
-    /// `visible + i` columns (clamped to 0..cols; pass `cols` or more where all are seen). `mask`, if not 0, is added to
-    /// the scaled scores: rows `ms` apart (0: one row for all). For each row, with its running maximum `m`, sum `l` and
-    /// output row `o` of `d` numbers, rows `os` apart:
+    /// `visible + i` columns (clamped to 0..cols; pass `cols` or more where all are seen). `mask`, if not 0, is added
+    /// to the scaled scores: rows `ms` apart (0: one row for all). For each row, with its running maximum `m`, sum `l`
+    /// and output row `o` of `d` numbers, rows `os` apart:
     /// ```
     /// z = s scale + mask;  m' = max(m, max z);  p = exp(z - m');  a = exp(m - m')
     /// l = l a + sum p;  o = o a;  m = m';  s = p   (unseen columns: p = 0)
     /// ```
-    /// A row that has seen nothing keeps m = -Infinity, l = 0 and p = 0: no NaN.
+    /// Before the first tile m is -Infinity, l and o are 0. A row that has seen nothing keeps m = -Infinity, l = 0 and
+    /// p = 0: no NaN. A NaN among the scores makes l NaN.
     default void attentionTile(
             DType t, long s, long ss, int rows, int cols, long visible, long mask, long ms,
             double scale, long m, long l, long o, long os, int d) {
@@ -112,7 +118,8 @@ public interface Kernels {
     }
 
     /// `y = (x - mean) rstd w + b` with the biased variance; `mean` and `rstd`, one a row, are kept for the gradient.
-    default void layerNorm(DType t, long x, long w, long b, long y, long mean, long rstd, long rows, int n, double eps) {
+    default void layerNorm(DType t, long x, long w, long b, long y, long mean, long rstd, long rows, int n,
+            double eps) {
         throw missing();
     }
 
@@ -124,9 +131,9 @@ public interface Kernels {
 
     // ---- ROPE
 
-    /// Rotates rows of n numbers, `xs` (in x) and `ys` (in y) apart, by the angles whose cosines and sines are in rows of
-    /// n/2, row by row. Pairs are (i, i + n/2), or (2i, 2i + 1) where `interleaved`; `inverse` rotates back, which is the
-    /// gradient.
+    /// Rotates rows of n numbers, `xs` (in x) and `ys` (in y) apart, by the angles whose cosines and sines are in rows
+    /// of n/2, row by row. Pairs are (i, i + n/2), or (2i, 2i + 1) where `interleaved`; `inverse` rotates back, which
+    /// is the gradient.
     default void rope(
             DType t, long x, long xs, long y, long ys, long cos, long sin, long rows, int n,
             boolean interleaved, boolean inverse) {
@@ -148,7 +155,7 @@ public interface Kernels {
     // ---- CROSS_ENTROPY: rows of `classes` logits, one I64 target a row
 
     /// `loss = lse - logits[target]`, `lse = log sum exp(logits)` (kept for the gradient); 0 where the target is
-    /// `ignore`.
+    /// `ignore`. Any other target is in 0..classes-1: the caller has looked.
     default void crossEntropy(
             DType t, long logits, long targets, long loss, long lse, long rows, int classes, long ignore) {
         throw missing();

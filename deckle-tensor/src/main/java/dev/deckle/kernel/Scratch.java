@@ -4,6 +4,9 @@ import java.lang.foreign.Arena;
 
 /// A thread's own working memory for kernels: grows to the largest request and stays, so that no kernel allocates in a
 /// loop. A slot keeps its contents until the same thread asks for the same slot again.
+///
+/// Kernels call each other on one thread (attention calls products), so each has slots of its own: 0 to 3
+/// [FlashAttention], 4 to 6 the vector kernels, 7 the x86 kernels.
 public final class Scratch {
     /// How many buffers a thread can hold at once.
     public static final int SLOTS = 8;

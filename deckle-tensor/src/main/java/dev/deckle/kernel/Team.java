@@ -6,11 +6,11 @@ import java.util.concurrent.locks.ReentrantLock;
 
 /// The worker team: the caller and `threads - 1` pooled daemons share the tasks of one loop at a time.
 ///
-/// **Deterministic.** Callers cut work into tasks by its size, never by the thread count, and a task writes only its own
-/// part of the result. Who runs which task may then differ from run to run without changing a bit.
+/// **Deterministic.** Callers cut work into tasks by its size, never by the thread count, and a task writes only its
+/// own part of the result. Who runs which task may then differ from run to run without changing a bit.
 ///
-/// **Sleeps when idle.** A worker that finds no loop spins for a few microseconds, because the next one is usually near,
-/// and then parks. It never spins without bound: on a shared machine two spinners starve each other.
+/// **Sleeps when idle.** A worker that finds no loop spins for a few microseconds, because the next one is usually
+/// near, and then parks. It never spins without bound: on a shared machine two spinners starve each other.
 ///
 /// A loop started inside a task, or while another thread's loop is running, runs on its caller alone: same results, no
 /// deadlock.
@@ -128,7 +128,7 @@ public final class Team {
     private void drain() {
         inside.set(true);
         try {
-            for (int task; (task = next.getAndIncrement()) < tasks; ) {
+            for (int task; (task = next.getAndIncrement()) < tasks;) {
                 body.run(task);
             }
         } catch (RuntimeException | Error e) {

@@ -1,0 +1,202 @@
+package dev.deckle.app;
+
+import com.google.gson.JsonObject;
+import dev.deckle.generate.Sampler;
+import dev.deckle.generate.TextGenerator;
+import dev.deckle.models.CausalLm;
+import dev.deckle.models.ConfigReader;
+import dev.deckle.models.Models;
+import dev.deckle.random.Generator;
+import dev.deckle.tokenizer.StreamDecoder;
+import dev.deckle.tokenizer.Tokenizer;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import java.util.function.IntPredicate;
+import picocli.CommandLine.ArgGroup;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/// Continues a prompt.
+@Command(
+        name = "generate",
+        description = "Continue a prompt with a model.",
+        footerHeading = "%nExamples:%n",
+        footer = {
+            "  ./deckle generate --model runs/run-1 --prompt \"public static \"",
+            "  ./deckle generate --model runs/run-1 --prompt \"/**\" --temperature 0    always the likeliest token",
+            "  ./deckle generate --model runs/run-1 --ids 5,6,7 --max-new-tokens 20 --json"
+        })
+final class Generate extends Verb {
+    @Option(names = "--model", paramLabel = "DIR", required = true, description = "a model folder")
+    private Path model;
+
+    @ArgGroup(multiplicity = "1")
+    private Prompt prompt;
+
+    static final class Prompt {
+        @Option(names = "--prompt", paramLabel = "TEXT", description = "what to continue")
+        private String text;
+
+        @Option(names = "--ids", paramLabel = "1,2,3", description = "the same as token ids; needs no tokenizer")
+        private String ids;
+    }
+
+    @Option(names = "--max-new-tokens", paramLabel = "N", defaultValue = "128",
+            description = "at most so many; default: 128")
+    private int maxNewTokens;
+
+    @Option(names = "--temperature", paramLabel = "X", defaultValue = "0.8",
+            description = "below 1 plainer, above 1 wilder, 0 always the likeliest; default: 0.8")
+    private double temperature;
+
+    @Option(names = "--top-k", paramLabel = "K", defaultValue = "0",
+            description = "draw from the K likeliest; 0: from all")
+    private int topK;
+
+    @Option(names = "--top-p", paramLabel = "P", defaultValue = "1",
+            description = "draw from the fewest that are P likely together; default: 1")
+    private double topP;
+
+    @Option(names = "--min-p", paramLabel = "P", defaultValue = "0",
+            description = "leave out what is less than P times as likely as the likeliest; default: 0")
+    private double minP;
+
+    @Option(names = "--repetition-penalty", paramLabel = "X", defaultValue = "1",
+            description = "above 1: less of what was there before; default: 1")
+    private double repetitionPenalty;
+
+    @Option(names = "--seed", paramLabel = "N",
+            description = "the same seed, the same text; default: another each time")
+    private Long seed;
+
+    @Option(names = "--stop", paramLabel = "TEXT", arity = "1..*", description = "end before this text")
+    private List<String> stop = List.of();
+
+    @Option(names = "--kv-cache", paramLabel = "KIND", defaultValue = "contiguous", description = "contiguous")
+    private Cache cache;
+
+    enum Cache {
+        contiguous
+    }
+
+    @Override
+    int run(Console console) throws IOException {
+        if (maxNewTokens < 0) {
+            throw new IllegalArgumentException("--max-new-tokens must not be negative, not " + maxNewTokens);
+        }
+        Sampler sampler = new Sampler(temperature, topK, topP, minP, repetitionPenalty);
+        Optional<Tokenizer> tokenizer = prompt.text != null || Files.exists(model.resolve("tokenizer.json"))
+                ? Optional.of(Tokenizer.load(model))
+                : Optional.empty();
+        if (!stop.isEmpty() && tokenizer.isEmpty()) {
+            throw new IllegalArgumentException("--stop needs a tokenizer, and " + model + " has no tokenizer.json");
+        }
+        try (CausalLm lm = Models.open(model)) {
+            int[] ids =
+                    prompt.ids != null ? Ids.parse("--ids", prompt.ids) : tokenizer.orElseThrow().encode(prompt.text);
+            Output output = new Output(console, tokenizer, stop);
+            output.begin(ids);
+            long start = System.nanoTime();
+            Generator random = new Generator(seed == null ? System.nanoTime() : seed);
+            int[] all = new TextGenerator(lm, sampler, endTokens()).generate(ids, maxNewTokens, random, output);
+            double seconds = (System.nanoTime() - start) / 1e9;
+            output.end(all, (all.length - ids.length) / seconds);
+        }
+        return Deckle.DONE;
+    }
+
+    private Set<Integer> endTokens() throws IOException {
+        Set<Integer> ends = new HashSet<>(ConfigReader.open(model.resolve("config.json")).integers("eos_token_id"));
+        Path generation = model.resolve("generation_config.json");
+        if (Files.exists(generation)) {
+            ends.addAll(ConfigReader.open(generation).integers("eos_token_id"));
+        }
+        return ends;
+    }
+
+    /// Text as it comes: as much as cannot become part of a stop text.
+    private static final class Output implements IntPredicate {
+        private final Console console;
+        private final Optional<Tokenizer> tokenizer;
+        private final Optional<StreamDecoder> stream;
+        private final List<String> stops;
+        private final StringBuilder text = new StringBuilder();
+        private int shown;
+        private int newFrom;
+        private boolean stopped;
+
+        Output(Console console, Optional<Tokenizer> tokenizer, List<String> stops) {
+            this.console = console;
+            this.tokenizer = tokenizer;
+            this.stops = stops;
+            stream = tokenizer.map(Tokenizer::stream);
+        }
+
+        void begin(int[] prompt) {
+            stream.ifPresent(s -> Arrays.stream(prompt).forEach(id -> text.append(s.accept(id))));
+            newFrom = text.length();
+            show(text.length());
+        }
+
+        @Override
+        public boolean test(int id) {
+            if (tokenizer.isPresent() && !tokenizer.get().isSpecial(id)) {
+                text.append(stream.orElseThrow().accept(id));
+            }
+            for (String s : stops) {
+                int at = text.indexOf(s, Math.max(newFrom, shown - s.length()));
+                if (at >= 0) {
+                    text.setLength(at);
+                    stopped = true;
+                }
+            }
+            show(stopped ? text.length() : text.length() - held());
+            return !stopped;
+        }
+
+        /// The longest end of the text that a stop text could begin with.
+        private int held() {
+            int most = 0;
+            for (String s : stops) {
+                for (int n = Math.min(s.length() - 1, text.length() - newFrom); n > most; n--) {
+                    if (s.startsWith(text.substring(text.length() - n))) {
+                        most = n;
+                    }
+                }
+            }
+            return most;
+        }
+
+        private void show(int to) {
+            if (!console.json() && to > shown) {
+                console.stream(text.substring(shown, to));
+                shown = to;
+            }
+        }
+
+        void end(int[] ids, double tokensPerSecond) {
+            if (!stopped) {
+                stream.ifPresent(s -> text.append(s.flush()));
+            }
+            if (console.json()) {
+                JsonObject o = new JsonObject();
+                o.add("ids", Ids.json(ids));
+                if (tokenizer.isPresent()) {
+                    o.addProperty("text", text.toString());
+                }
+                o.addProperty("tok_per_s", Math.round(tokensPerSecond * 10) / 10.0);
+                console.emit(o);
+            } else {
+                show(text.length());
+                console.result(tokenizer.isEmpty() ? Ids.text(ids) : "");
+                console.detail(String.format("%.1f tokens a second", tokensPerSecond));
+            }
+        }
+    }
+}

@@ -1,0 +1,337 @@
+package dev.deckle.app;
+
+import dev.deckle.kernel.Team;
+import dev.deckle.memory.ModelMemory;
+import dev.deckle.memory.Workspace;
+import dev.deckle.train.Pretraining;
+import dev.deckle.train.RunFolder;
+import dev.deckle.train.TrainListener;
+import dev.deckle.train.TrainOptions;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.function.Consumer;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+/// Trains a model. Flags that are not given keep the preset's value, or on resuming the run's own.
+@Command(
+        name = "train",
+        description = "Train a model on text, by default on the JDK's own sources for two and a half minutes.",
+        footerHeading = "%nExamples:%n",
+        footer = {
+            "  ./deckle train                                     a small model that writes Java",
+            "  ./deckle train --data notes/ book.txt --minutes 10 on your own text",
+            "  ./deckle train --preset 10m --steps 2000 --out runs/ten",
+            "  ./deckle train --resume runs/ten --steps 4000      go on, to a new end"
+        })
+final class Train extends Verb {
+    @Option(names = "--data", paramLabel = "PATH", arity = "1..*",
+            description = "text files, folders, zip or jar files of text, .jsonl with a text field")
+    private List<Path> data;
+
+    @Option(names = "--out", paramLabel = "DIR", description = "where the run goes; default: the next free runs/run-N")
+    private Path out;
+
+    @Option(names = "--resume", paramLabel = "DIR",
+            description = "go on with the run in DIR from its newest checkpoint")
+    private Path resume;
+
+    @Option(names = "--init", paramLabel = "DIR",
+            description = "start from the weights and tokenizer of a model folder")
+    private Path init;
+
+    @Option(names = "--steps", paramLabel = "N", description = "optimizer steps")
+    private Long steps;
+
+    @Option(names = "--minutes", paramLabel = "M", description = "train by the clock instead; default: 2.5")
+    private Double minutes;
+
+    @Option(names = "--preset", paramLabel = "NAME", description = "sizes that go together: small (default), 10m, 58m")
+    private String preset;
+
+    @Option(names = "--layers", paramLabel = "N", description = "blocks")
+    private Integer layers;
+
+    @Option(names = "--hidden-size", paramLabel = "N", description = "numbers a token carries from block to block")
+    private Integer hiddenSize;
+
+    @Option(names = "--heads", paramLabel = "N", description = "attention heads")
+    private Integer heads;
+
+    @Option(names = "--kv-heads", paramLabel = "N", description = "key and value heads, shared by the attention heads")
+    private Integer kvHeads;
+
+    @Option(names = "--attention", paramLabel = "KIND",
+            description = "mha, mqa (one key head) or gqa (--kv-heads of them)")
+    private Attention attention;
+
+    @Option(names = "--ffn-size", paramLabel = "N",
+            description = "width of the feed-forward network; default: 8/3 of hidden")
+    private Integer ffnSize;
+
+    @Option(names = "--context", paramLabel = "N", description = "tokens in a sequence")
+    private Integer context;
+
+    @Option(names = "--batch-size", paramLabel = "N", description = "sequences in a micro-batch")
+    private Integer batchSize;
+
+    @Option(names = "--grad-accum", paramLabel = "N", description = "micro-batches in a step")
+    private Integer gradAccum;
+
+    @Option(names = "--vocab-size", paramLabel = "N", description = "tokens that the tokenizer learns")
+    private Integer vocabSize;
+
+    @Option(names = "--lr", paramLabel = "X", description = "the highest learning rate")
+    private Double lr;
+
+    @Option(names = "--min-lr", paramLabel = "X", description = "the last one; default: a tenth of --lr")
+    private Double minLr;
+
+    @Option(names = "--warmup-steps", paramLabel = "N", description = "steps until the highest")
+    private Integer warmupSteps;
+
+    @Option(names = "--weight-decay", paramLabel = "X", description = "of matrices; norms and biases have none")
+    private Double weightDecay;
+
+    @Option(names = "--grad-clip", paramLabel = "X", description = "the longest gradient taken as it is; 0: no limit")
+    private Double gradClip;
+
+    @Option(names = "--adam-beta1", paramLabel = "X", description = "memory of the gradient's mean")
+    private Double adamBeta1;
+
+    @Option(names = "--adam-beta2", paramLabel = "X", description = "memory of its square")
+    private Double adamBeta2;
+
+    @Option(names = "--adam-eps", paramLabel = "X", description = "keeps the division finite")
+    private Double adamEps;
+
+    @Option(names = "--seed", paramLabel = "N", description = "of everything random: the same seed, the same run")
+    private Long seed;
+
+    @Option(names = "--dtype", paramLabel = "TYPE", description = "f32")
+    private DataType dtype;
+
+    @Option(names = "--eval-every", paramLabel = "N", description = "steps between evaluations; default: every 25 s")
+    private Integer evalEvery;
+
+    @Option(names = "--save-every", paramLabel = "N", description = "steps between checkpoints; default: every minute")
+    private Integer saveEvery;
+
+    @Spec
+    private CommandSpec spec;
+
+    enum Attention {
+        mha,
+        mqa,
+        gqa
+    }
+
+    enum DataType {
+        f32
+    }
+
+    @Override
+    int run(Console console) throws IOException {
+        if (steps != null && minutes != null) {
+            throw usage("--steps and --minutes: give one of them, what ends the run");
+        }
+        if (steps != null && steps < 1) {
+            throw usage("--steps must be positive, not " + steps);
+        }
+        if (resume != null && out != null
+                && !out.toAbsolutePath().normalize().equals(resume.toAbsolutePath().normalize())) {
+            throw usage("--resume " + resume + " goes on in that folder: leave --out away, or give the same");
+        }
+        Progress progress = new Progress(console);
+        try (Pretraining run = resume != null ? resumed(progress) : started(progress)) {
+            boolean ended = interruptible(run);
+            progress.finish(run, ended);
+        }
+        return Deckle.DONE;
+    }
+
+    private Pretraining started(TrainListener listener) throws IOException {
+        TrainOptions o;
+        try {
+            o = change(TrainOptions.preset(preset == null ? "small" : preset)).complete();
+        } catch (IllegalArgumentException e) {
+            throw usage(e.getMessage());
+        }
+        return Pretraining.start(o, out == null ? RunFolder.next(Path.of("runs")) : out, listener);
+    }
+
+    /// The run's own options, with another end if one is given; whatever else is given must be what it was.
+    private Pretraining resumed(TrainListener listener) throws IOException {
+        return Pretraining.resume(resume, own -> {
+            var before = own.json();
+            TrainOptions now = change(own).complete();
+            var after = now.json();
+            for (String key : before.keySet()) {
+                boolean free = List.of("steps", "minutes", "eval_every", "save_every").contains(key);
+                if (!free && !before.get(key).equals(after.get(key))) {
+                    throw usage("--" + key.replace('_', '-') + ": the run to resume has " + before.get(key) + ", not "
+                            + after.get(key));
+                }
+            }
+            return now;
+        }, listener);
+    }
+
+    private TrainOptions change(TrainOptions o) {
+        if (data != null) {
+            o.data = new ArrayList<>(data.stream().map(Path::toString).toList());
+        }
+        set(init, v -> o.init = v.toString());
+        set(steps, v -> o.steps = v);
+        set(minutes, v -> {
+            o.minutes = v;
+            o.steps = 0;
+        });
+        set(layers, v -> o.layers = v);
+        set(hiddenSize, v -> o.hidden_size = v);
+        set(heads, v -> o.heads = v);
+        set(kvHeads, v -> o.kv_heads = v);
+        set(attention, v -> o.kv_heads = kvHeads(v, o));
+        set(ffnSize, v -> o.ffn_size = v);
+        set(context, v -> o.context = v);
+        set(batchSize, v -> o.batch_size = v);
+        set(gradAccum, v -> o.grad_accum = v);
+        set(vocabSize, v -> o.vocab_size = v);
+        set(lr, v -> o.lr = v);
+        set(minLr, v -> {
+            if (v < 0) {
+                throw usage("--min-lr must not be negative, not " + v);
+            }
+            o.min_lr = v;
+        });
+        set(warmupSteps, v -> o.warmup_steps = v);
+        set(weightDecay, v -> o.weight_decay = v);
+        set(gradClip, v -> o.grad_clip = v);
+        set(adamBeta1, v -> o.adam_beta1 = v);
+        set(adamBeta2, v -> o.adam_beta2 = v);
+        set(adamEps, v -> o.adam_eps = v);
+        set(seed, v -> o.seed = v);
+        set(evalEvery, v -> o.eval_every = v);
+        set(saveEvery, v -> o.save_every = v);
+        return o;
+    }
+
+    private int kvHeads(Attention kind, TrainOptions o) {
+        int own = kvHeads == null ? 0 : kvHeads;
+        return switch (kind) {
+            case mha -> {
+                if (own != 0 && own != o.heads) {
+                    throw usage("--attention mha has a key head for each of the " + o.heads + " heads, not --kv-heads "
+                            + own);
+                }
+                yield o.heads;
+            }
+            case mqa -> {
+                if (own > 1) {
+                    throw usage("--attention mqa has one key head, not --kv-heads " + own);
+                }
+                yield 1;
+            }
+            case gqa -> own != 0 ? own : o.heads % 2 == 0 ? o.heads / 2 : o.heads;
+        };
+    }
+
+    private static <T> void set(T given, Consumer<T> to) {
+        Optional.ofNullable(given).ifPresent(to);
+    }
+
+    private ParameterException usage(String message) {
+        return new ParameterException(spec.commandLine(), message);
+    }
+
+    /// Ctrl-C and `kill` end the step at hand and save it before the process goes.
+    private static boolean interruptible(Pretraining run) throws IOException {
+        CountDownLatch ended = new CountDownLatch(1);
+        Thread main = Thread.currentThread();
+        var stop = new AtomicBoolean();
+        Thread hook = Thread.ofPlatform().unstarted(() -> {
+            stop.set(true);
+            try {
+                ended.await(60, TimeUnit.SECONDS);
+                main.join(2_000); // the last words
+            } catch (InterruptedException _) {
+                Thread.currentThread().interrupt();
+            }
+        });
+        Runtime.getRuntime().addShutdownHook(hook);
+        try {
+            return run.train(stop::get);
+        } finally {
+            ended.countDown();
+            if (!stop.get()) {
+                Runtime.getRuntime().removeShutdownHook(hook);
+            }
+        }
+    }
+
+    /// What the user sees of a run.
+    private static final class Progress implements TrainListener {
+        private final Console console;
+        private final LiveLine live;
+        private final long began = System.nanoTime();
+        private Optional<Step> last = Optional.empty();
+        private double tokensPerSecond;
+
+        Progress(Console console) {
+            this.console = console;
+            live = console.live();
+        }
+
+        @Override
+        public void note(String line) {
+            console.log(line);
+        }
+
+        @Override
+        public void step(Step s) {
+            tokensPerSecond = last.isEmpty() ? s.tokensPerSecond() : 0.9 * tokensPerSecond + 0.1 * s.tokensPerSecond();
+            last = Optional.of(s);
+            live.update(s.step(), 0, s.loss(), tokensPerSecond, s.left());
+            if (console.json()) {
+                console.emit(s.json());
+            }
+            s.evaluated().ifPresent(e -> console.log(String.format(
+                    "step %,d: held-out loss %.3f, %.3f bits per byte", s.step(), e.loss(), e.bitsPerByte())));
+        }
+
+        @Override
+        public void sample(long step, String text) {
+            console.log(text.strip().replaceAll("(?m)^", "    | "));
+        }
+
+        void finish(Pretraining run, boolean ended) throws IOException {
+            live.close();
+            LossChart.of(run.folder().resolve("metrics.jsonl"))
+                    .write(run.folder().resolve("loss.png"), run.folder().getFileName().toString());
+            Step s = last.orElse(null);
+            console.log("");
+            console.log(String.format("%s after %,d steps, %s: %s", ended ? "Done" : "Interrupted",
+                    s == null ? 0 : s.step(),
+                    LiveLine.span(Duration.ofNanos(System.nanoTime() - began)), run.folder()));
+            console.log(String.format("  a Hugging Face model folder of %,d parameters; loss.png, metrics.jsonl and "
+                    + "TensorBoard events beside it", run.model().parameterCount()));
+            console.log(String.format(
+                    "  memory: %,d MB for weights, gradients and moments, at most %,d MB for a step, %d threads",
+                    ModelMemory.allocatedBytes() >> 20, Workspace.highWaterMark() >> 20, Team.shared().threads()));
+            console.log("Next:  ./deckle generate --model " + run.folder() + " --prompt \"public \"");
+            if (!ended) {
+                console.log("       ./deckle train --resume " + run.folder());
+            }
+        }
+    }
+}

@@ -1,0 +1,12 @@
+/// The command.
+@SuppressWarnings("requires-automatic") // XChart has no module descriptor
+module dev.deckle.app {
+    requires com.google.gson;
+    requires dev.deckle.lm;
+    requires dev.deckle.x86;
+    requires info.picocli;
+    requires java.desktop;
+    requires xchart;
+
+    opens dev.deckle.app to info.picocli;
+}

@@ -1,0 +1,2 @@
+/// Text to learn from: documents, tokens on disk, batches.
+package dev.deckle.data;

@@ -1,0 +1,2 @@
+/// Text from a model: sampling, decoding with a cache, stop conditions.
+package dev.deckle.generate;

@@ -1,0 +1,150 @@
+package dev.deckle.models;
+
+import com.google.gson.JsonArray;
+import com.google.gson.JsonElement;
+import com.google.gson.JsonObject;
+import com.google.gson.JsonParseException;
+import com.google.gson.JsonParser;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+
+/// A `config.json` read key by key: each complaint names the file, the key, what was found and what was expected.
+public final class ConfigReader {
+    private static final long LARGEST_FILE = 16 << 20;
+
+    private final String where;
+    private final JsonObject json;
+
+    private ConfigReader(String where, JsonObject json) {
+        this.where = where;
+        this.json = json;
+    }
+
+    /// Reads a file.
+    ///
+    /// @throws IOException if it is not there or no JSON object
+    public static ConfigReader open(Path file) throws IOException {
+        try {
+            if (Files.size(file) > LARGEST_FILE) {
+                throw new IOException(file + ": " + Files.size(file) + " bytes are too many for a configuration");
+            }
+            JsonElement e = JsonParser.parseString(Files.readString(file));
+            if (!e.isJsonObject()) {
+                throw new IOException(file + ": a JSON object is expected");
+            }
+            return new ConfigReader(file.toString(), e.getAsJsonObject());
+        } catch (NoSuchFileException e) {
+            throw new IOException(file + ": there is no such file", e);
+        } catch (JsonParseException | java.nio.charset.CharacterCodingException | StackOverflowError e) {
+            throw new IOException(file + ": not valid JSON", e);
+        }
+    }
+
+    public JsonObject json() {
+        return json;
+    }
+
+    /// A whole number from `least` to `most`.
+    public int integer(String key, int least, int most) {
+        double d = number(key, Optional.empty());
+        if (d != Math.rint(d) || d < least || d > most) {
+            throw bad(key, "a whole number from " + least + " to " + most);
+        }
+        return (int) d;
+    }
+
+    public int integer(String key, int least, int most, int otherwise) {
+        return has(key) ? integer(key, least, most) : otherwise;
+    }
+
+    /// A finite number above `above`.
+    public double real(String key, double above, Optional<Double> otherwise) {
+        double d = number(key, otherwise);
+        if (!(d > above && d < Double.POSITIVE_INFINITY)) {
+            throw bad(key, "a number above " + above);
+        }
+        return d;
+    }
+
+    private double number(String key, Optional<Double> otherwise) {
+        if (!has(key)) {
+            return otherwise.orElseThrow(() -> bad(key, "a number"));
+        }
+        try {
+            if (json.get(key).isJsonPrimitive() && json.getAsJsonPrimitive(key).isNumber()) {
+                return json.get(key).getAsDouble();
+            }
+        } catch (NumberFormatException e) {
+            throw bad(key, "a number");
+        }
+        throw bad(key, "a number");
+    }
+
+    public boolean flag(String key, boolean otherwise) {
+        if (!has(key)) {
+            return otherwise;
+        }
+        if (!json.get(key).isJsonPrimitive() || !json.getAsJsonPrimitive(key).isBoolean()) {
+            throw bad(key, "true or false");
+        }
+        return json.get(key).getAsBoolean();
+    }
+
+    public String text(String key, String otherwise) {
+        if (!has(key)) {
+            return otherwise;
+        }
+        if (!json.get(key).isJsonPrimitive() || !json.getAsJsonPrimitive(key).isString()) {
+            throw bad(key, "a text");
+        }
+        return json.get(key).getAsString();
+    }
+
+    /// The object under a key, if there is one.
+    public Optional<ConfigReader> object(String key) {
+        if (!has(key)) {
+            return Optional.empty();
+        }
+        if (!json.get(key).isJsonObject()) {
+            throw bad(key, "a JSON object");
+        }
+        return Optional.of(new ConfigReader(where + ", " + key, json.getAsJsonObject(key)));
+    }
+
+    /// A whole number or a list of them, as `eos_token_id` is; empty if it is missing or null.
+    public List<Integer> integers(String key) {
+        List<Integer> ids = new ArrayList<>();
+        if (has(key)) {
+            JsonArray a = new JsonArray();
+            if (json.get(key).isJsonArray()) {
+                a = json.getAsJsonArray(key);
+            } else {
+                a.add(json.get(key));
+            }
+            for (JsonElement e : a) {
+                try {
+                    ids.add(e.getAsJsonPrimitive().getAsBigDecimal().intValueExact());
+                } catch (RuntimeException _) {
+                    throw bad(key, "a token id or a list of them");
+                }
+            }
+        }
+        return ids;
+    }
+
+    public boolean has(String key) {
+        return json.has(key) && !json.get(key).isJsonNull();
+    }
+
+    /// A complaint about a key.
+    public IllegalArgumentException bad(String key, String expected) {
+        String found = json.has(key) ? String.valueOf(json.get(key)) : "missing";
+        return new IllegalArgumentException(where + ": " + key + " is "
+                + (found.length() > 60 ? found.substring(0, 60) + "..." : found) + ", expected " + expected);
+    }
+}

@@ -1,0 +1,147 @@
+package dev.deckle.nn;
+
+import dev.deckle.autograd.Leaf;
+import dev.deckle.memory.ModelMemory;
+import dev.deckle.random.Generator;
+import dev.deckle.tensor.DType;
+import dev.deckle.tensor.Shape;
+import dev.deckle.tensor.Tensor;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+
+/// Where a layer gets its parameters: a source and a path of names into it.
+///
+/// A layer's constructor asks for each parameter by name, initialiser and shape. That one line initialises a new model,
+/// loads a checkpoint and lists the state: the constructor is the state dict, and no layer is ever half built.
+/// ```java
+/// new Linear(Weights.init(memory, random).scope("o_proj"), 384, 384);
+/// ```
+/// Loading collects everything that does not fit instead of stopping at the first; [#finish()] reports it at once.
+public final class Weights {
+    private static final int MOST_PROBLEMS = 64;
+
+    /// What all scopes of one model share.
+    private static final class Root {
+        final ModelMemory memory;
+        final Generator random; // null when loading
+        final Map<String, Tensor> checkpoint; // null when initialising
+        final boolean trainable;
+        final DType dtype;
+        final Map<String, Tensor> parameters = new LinkedHashMap<>();
+        final Set<String> used = new LinkedHashSet<>();
+        final List<String> problems = new ArrayList<>();
+
+        Root(ModelMemory memory, Generator random, Map<String, Tensor> checkpoint, boolean trainable, DType dtype) {
+            this.memory = memory;
+            this.random = random;
+            this.checkpoint = checkpoint;
+            this.trainable = trainable;
+            this.dtype = dtype;
+        }
+    }
+
+    private final Root root;
+    private final String prefix;
+
+    private Weights(Root root, String prefix) {
+        this.root = root;
+        this.prefix = prefix;
+    }
+
+    /// New, trainable F32 parameters.
+    public static Weights init(ModelMemory memory, Generator random) {
+        return init(memory, random, DType.F32);
+    }
+
+    /// The same in another type: F64, to check gradients.
+    public static Weights init(ModelMemory memory, Generator random, DType dtype) {
+        return new Weights(new Root(memory, random, null, true, dtype), "");
+    }
+
+    /// The parameters of a checkpoint, as they are mapped: for running a model. Half-precision ones are widened to F32.
+    public static Weights load(ModelMemory memory, Map<String, Tensor> checkpoint) {
+        return new Weights(new Root(memory, null, checkpoint, false, DType.F32), "");
+    }
+
+    /// Copies of a checkpoint's parameters, trainable.
+    public static Weights loadTrainable(ModelMemory memory, Map<String, Tensor> checkpoint) {
+        return new Weights(new Root(memory, null, checkpoint, true, DType.F32), "");
+    }
+
+    /// The part under `name`.
+    public Weights scope(String name) {
+        return new Weights(root, prefix + name + ".");
+    }
+
+    /// The parameter `name` of this scope.
+    public Tensor get(String name, Init init, int... shape) {
+        String path = prefix + name;
+        Shape wanted = Shape.of(shape);
+        Tensor p = root.checkpoint == null ? made(init, wanted) : loaded(path, wanted);
+        if (root.parameters.put(path, p) != null) {
+            throw new IllegalStateException("two parameters are called " + path);
+        }
+        return p;
+    }
+
+    private Tensor made(Init init, Shape shape) {
+        Tensor p = Tensor.empty(root.memory, DType.F32, shape);
+        init.fill(p, root.random);
+        return trainable(root.dtype == DType.F32 ? p : p.copyInto(Tensor.empty(root.memory, root.dtype, shape)));
+    }
+
+    private Tensor loaded(String path, Shape shape) {
+        Tensor t = root.checkpoint.get(path);
+        root.used.add(path);
+        if (t == null || !t.shape().equals(shape) || !t.dtype().floating()) {
+            problem(t == null ? path + " is missing, " + shape + " expected"
+                    : path + " is " + t.dtype() + " " + t.shape() + ", " + shape + " expected");
+            return Tensor.zeros(1).expand(shape); // stands in without taking memory until finish() complains
+        }
+        if (!root.trainable && t.dtype() == DType.F32) {
+            return t;
+        }
+        Tensor own = t.copyInto(Tensor.empty(root.memory, DType.F32, shape));
+        return root.trainable ? trainable(own) : own;
+    }
+
+    private Tensor trainable(Tensor p) {
+        return p.requireGrad(new Leaf(p, Tensor.empty(root.memory, p.dtype(), p.shape())));
+    }
+
+    private void problem(String what) {
+        root.problems.add(what);
+        if (root.problems.size() >= MOST_PROBLEMS) {
+            complain();
+        }
+    }
+
+    /// To be called when the model is built.
+    ///
+    /// @return all parameters by their full names, in the order in which they were asked for
+    /// @throws IllegalArgumentException if the checkpoint lacked any, had any of another shape, or has more
+    public Map<String, Tensor> finish() {
+        if (root.checkpoint != null) {
+            root.checkpoint.keySet().stream()
+                    .filter(n -> !root.used.contains(n))
+                    .limit(MOST_PROBLEMS)
+                    .forEach(n -> root.problems.add(n + " is not part of the model"));
+        }
+        if (!root.problems.isEmpty()) {
+            complain();
+        }
+        return Collections.unmodifiableMap(root.parameters);
+    }
+
+    private void complain() {
+        int n = root.problems.size();
+        throw new IllegalArgumentException("the weights do not fit config.json: "
+                + String.join("; ", root.problems.subList(0, Math.min(n, 4)))
+                + (n > 4 ? "; and " + (n - 4) + " more" : ""));
+    }
+}

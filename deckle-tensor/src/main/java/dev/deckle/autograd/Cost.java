@@ -1,0 +1,63 @@
+package dev.deckle.autograd;
+
+import dev.deckle.tensor.Op;
+import dev.deckle.tensor.Tensor;
+import java.util.List;
+
+/// What an operation costs: floating-point operations (a multiply-add counts as two, any function of one number as
+/// one), and the bytes it must at least read and write. Views cost nothing.
+public record Cost(long flops, long bytes) {
+    /// The cost of computing `y` by `op`, the forward direction only.
+    public static Cost of(Op op, Tensor y) {
+        long n = y.numel();
+        return switch (op) {
+            case Op.Unary _, Op.Binary _, Op.Where _, Op.Cast _ -> new Cost(n, moved(op, y));
+            case Op.Affine _, Op.CumSum _ -> new Cost(2 * n, moved(op, y));
+            case Op.Reshape _, Op.Permute _, Op.Expand _, Op.Slice _ -> new Cost(0, 0);
+            case Op.Contiguous _, Op.Concat _ -> new Cost(0, moved(op, y));
+            case Op.Reduce(_, Tensor x, _) -> new Cost(x.numel(), moved(op, y));
+            case Op.ArgMax(Tensor x, _) -> new Cost(x.numel(), moved(op, y));
+            case Op.MatMul(Tensor a, _) -> new Cost(2 * n * a.dim(-1), moved(op, y));
+            case Op.Linear(Tensor x, _, var bias) -> new Cost(2 * n * x.dim(-1) + (bias.isPresent() ? n : 0),
+                    moved(op, y));
+            case Op.Gather _, Op.Embedding _ -> new Cost(0, 2 * y.bytes());
+            case Op.Softmax _ -> new Cost(4 * n, moved(op, y)); // maximum, difference, exponential and sum, division
+            case Op.RmsNorm _ -> new Cost(4 * n, moved(op, y));
+            case Op.LayerNorm _ -> new Cost(7 * n, moved(op, y));
+            case Op.Rope _ -> new Cost(3 * n, moved(op, y));
+            case Op.SwiGlu _ -> new Cost(4 * n, moved(op, y));
+            case Op.CrossEntropy(Tensor logits, _, _, _) -> new Cost(3 * logits.numel(), logits.bytes() + y.bytes());
+            case Op.Attention a -> attention(a, y);
+        };
+    }
+
+    private static Cost attention(Op.Attention a, Tensor y) {
+        long t = a.query().dim(2);
+        long s = a.key().dim(2);
+        long hidden = a.causal() ? t * (t - 1) / 2 : 0; // scores that no query sees
+        long scores = Math.max(0, t * s - hidden) * a.query().dim(0) * a.query().dim(1);
+        return new Cost(scores * (2L * a.query().dim(3) + 2L * y.dim(3) + 4), moved(a, y));
+    }
+
+    private static long moved(Op op, Tensor y) {
+        return op.inputs().stream().mapToLong(Tensor::bytes).sum() + y.bytes();
+    }
+
+    /// The cost of everything that was recorded on the way to a result.
+    public static Cost ofGraph(Tensor result) {
+        var seen = java.util.Collections.newSetFromMap(new java.util.IdentityHashMap<Tensor, Boolean>());
+        var todo = new java.util.ArrayDeque<>(List.of(result));
+        long flops = 0;
+        long bytes = 0;
+        while (!todo.isEmpty()) {
+            Tensor y = todo.pop();
+            if (y.creator().isPresent() && seen.add(y)) {
+                Cost c = of(y.creator().get(), y);
+                flops += c.flops;
+                bytes += c.bytes;
+                todo.addAll(y.creator().get().inputs());
+            }
+        }
+        return new Cost(flops, bytes);
+    }
+}

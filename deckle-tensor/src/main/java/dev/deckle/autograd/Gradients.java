@@ -1,0 +1,166 @@
+package dev.deckle.autograd;
+
+import dev.deckle.compute.Attend;
+import dev.deckle.compute.Indexing;
+import dev.deckle.compute.Loss;
+import dev.deckle.compute.Normalise;
+import dev.deckle.compute.Pointwise;
+import dev.deckle.compute.Product;
+import dev.deckle.compute.Reduction;
+import dev.deckle.compute.Rotate;
+import dev.deckle.kernel.BinaryFn;
+import dev.deckle.kernel.ReduceFn;
+import dev.deckle.kernel.UnaryFn;
+import dev.deckle.tensor.DType;
+import dev.deckle.tensor.Op;
+import dev.deckle.tensor.Shape;
+import dev.deckle.tensor.Tensor;
+import java.util.List;
+import java.util.Optional;
+import java.util.stream.IntStream;
+
+/// The derivative of every operation: given the gradient g of the result y, what each input receives. One case an
+/// operation and no `default`, so that none is forgotten.
+///
+/// Repeating (broadcasting) is undone in one place: [#unbroadcast] sums a gradient to its operand's shape.
+final class Gradients {
+    private Gradients() {}
+
+    static void of(Op op, Tensor y, Tensor g, Sink sink) {
+        switch (op) {
+            case Op.Unary(UnaryFn fn, Tensor x) -> sink.add(x, Pointwise.unaryGrad(fn, x, g));
+            case Op.Binary(BinaryFn fn, Tensor a, Tensor b) -> binary(fn, a, b, y, g, sink);
+            case Op.Affine(Tensor x, double mul, _) -> sink.add(x, g.mul(mul));
+            case Op.Where(Tensor condition, Tensor a, Tensor b) -> {
+                Tensor zero = Tensor.zeros(g.dtype(), Shape.SCALAR);
+                if (sink.wants(a)) {
+                    sink.add(a, unbroadcast(g.where(condition, zero), a.shape()));
+                }
+                if (sink.wants(b)) {
+                    sink.add(b, unbroadcast(zero.where(condition, g), b.shape()));
+                }
+            }
+            case Op.Cast(Tensor x, _) -> sink.add(x, g.to(x.dtype()));
+            case Op.Reshape(Tensor x, _) -> sink.add(x, g.reshape(x.shape()));
+            case Op.Permute(Tensor x, List<Integer> order) -> sink.add(x, g.permute(IntStream.range(0, order.size())
+                    .map(order::indexOf)
+                    .toArray()));
+            case Op.Expand(Tensor x, _) -> sink.add(x, unbroadcast(g, x.shape()));
+            case Op.Slice(Tensor x, int dim, int start, int end, int step) -> {
+                Tensor part = sink.into(x).slice(dim, start, end, step);
+                Pointwise.binaryInto(BinaryFn.ADD, part, g, part);
+            }
+            case Op.Contiguous(Tensor x) -> sink.add(x, g);
+            case Op.Concat(List<Tensor> parts, int dim) -> {
+                int at = 0;
+                for (Tensor p : parts) {
+                    sink.add(p, g.slice(dim, at, at + p.dim(dim)));
+                    at += p.dim(dim);
+                }
+            }
+            case Op.Reduce(ReduceFn fn, Tensor x, int dim) -> {
+                switch (fn) {
+                    case SUM -> sink.add(x, g.expand(x.shape()));
+                    case MAX -> {
+                        Tensor hit = x.detach().eq(y.detach().expand(x.shape()));
+                        Tensor share = hit.to(x.dtype());
+                        sink.add(x, share.mul(g.div(share.sum(dim, true))));
+                    }
+                }
+            }
+            case Op.ArgMax _ -> throw new AssertionError("an index has no derivative and is never recorded");
+            case Op.CumSum(Tensor x, int dim) -> sink.add(x, Reduction.cumSum(g, dim, true));
+            case Op.MatMul(Tensor a, Tensor b) -> matmul(a, b, g, sink);
+            case Op.Linear(Tensor x, Tensor weight, Optional<Tensor> bias) -> {
+                Tensor rows = Product.rows(g); // (rows, out)
+                sink.addProduct(x, rows, weight.detach());
+                sink.addProduct(weight, rows.t(), Product.rows(x));
+                bias.ifPresent(b -> sink.add(b, unbroadcast(rows, b.shape())));
+            }
+            case Op.Gather(Tensor x, int dim, Tensor index) -> Indexing.gatherGrad(dim, index, g, sink.into(x));
+            case Op.Embedding(Tensor weight, Tensor ids) -> Indexing.embeddingGrad(ids, g, sink.into(weight));
+            case Op.Softmax(Tensor x, boolean log) -> sink.add(x, Reduction.softmaxGrad(y, g, log));
+            case Op.RmsNorm(Tensor x, Tensor weight, _, Tensor rstd) -> each(sink, List.of(x, weight),
+                    Normalise.rmsNormGrad(x, weight, rstd, g));
+            case Op.LayerNorm(Tensor x, Tensor weight, Tensor bias, _, Tensor mean, Tensor rstd) -> each(sink,
+                    List.of(x, weight, bias), Normalise.layerNormGrad(x, weight, mean, rstd, g));
+            case Op.Rope(Tensor x, Tensor cos, Tensor sin, boolean interleaved) -> sink.add(x,
+                    Rotate.rope(g, cos, sin, interleaved, true));
+            case Op.SwiGlu(Tensor gate, Tensor up) -> each(sink, List.of(gate, up), Pointwise.swigluGrad(gate, up, g));
+            case Op.CrossEntropy(Tensor logits, Tensor targets, long ignore, Tensor lse) -> sink.add(logits,
+                    Loss.crossEntropyGrad(logits, targets, ignore, lse, g));
+            case Op.Attention a -> each(sink, a.inputs(), Attend.backward(a, y, g));
+        }
+    }
+
+    private static void binary(BinaryFn fn, Tensor a, Tensor b, Tensor y, Tensor g, Sink sink) {
+        Tensor x = a.detach();
+        Tensor z = b.detach();
+        if (sink.wants(a)) {
+            Tensor ga = switch (fn) {
+                case ADD, SUB -> g;
+                case MUL -> g.mul(z);
+                case DIV -> g.div(z);
+                case POW -> g.mul(z).mul(x.pow(z.sub(1)));
+                case MAX -> g.mul(winner(x, z));
+                case MIN -> g.mul(winner(z, x));
+                case EQ, NE, LT, LE, GT, GE -> throw new AssertionError("a comparison is never recorded");
+            };
+            sink.add(a, unbroadcast(ga, a.shape()));
+        }
+        if (sink.wants(b)) {
+            Tensor gb = switch (fn) {
+                case ADD -> g;
+                case SUB -> g.neg();
+                case MUL -> g.mul(x);
+                case DIV -> g.mul(y.detach()).div(z).neg();
+                case POW -> g.mul(y.detach()).mul(x.log());
+                case MAX -> g.mul(winner(z, x));
+                case MIN -> g.mul(winner(x, z));
+                case EQ, NE, LT, LE, GT, GE -> throw new AssertionError("a comparison is never recorded");
+            };
+            sink.add(b, unbroadcast(gb, b.shape()));
+        }
+    }
+
+    /// 1 where a is greater than b, 1/2 where they are equal, else 0.
+    private static Tensor winner(Tensor a, Tensor b) {
+        DType t = a.dtype();
+        return a.gt(b).to(t).add(a.ge(b).to(t)).div(2);
+    }
+
+    private static void matmul(Tensor a, Tensor b, Tensor g, Sink sink) {
+        if (b.rank() == 2) {
+            Tensor rows = Product.rows(g);
+            sink.addProduct(a, rows, b.detach().t());
+            sink.addProduct(b, Product.rows(a).t(), rows);
+        } else {
+            if (sink.wants(a)) {
+                sink.add(a, g.matmul(b.detach().t()));
+            }
+            if (sink.wants(b)) {
+                sink.add(b, a.detach().t().matmul(g));
+            }
+        }
+    }
+
+    private static void each(Sink sink, List<Tensor> inputs, List<Tensor> gradients) {
+        for (int i = 0; i < inputs.size(); i++) {
+            sink.add(inputs.get(i), gradients.get(i));
+        }
+    }
+
+    /// The sum of g over what was repeated to make it from `shape`.
+    static Tensor unbroadcast(Tensor g, Shape shape) {
+        Tensor s = g;
+        while (s.rank() > shape.rank()) {
+            s = s.sum(0, false);
+        }
+        for (int i = 0; i < shape.rank(); i++) {
+            if (shape.dim(i) == 1 && s.dim(i) != 1) {
+                s = s.sum(i, true);
+            }
+        }
+        return s;
+    }
+}

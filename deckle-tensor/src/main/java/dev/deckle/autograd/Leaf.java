@@ -1,0 +1,61 @@
+package dev.deckle.autograd;
+
+import dev.deckle.memory.Workspace;
+import dev.deckle.tensor.Tensor;
+
+/// The gradient that a leaf gathers. Its buffer outlives every step, because several backward passes add to it before
+/// an optimizer reads it.
+///
+/// After [#zero()] the buffer counts as empty rather than being filled with zeros: the next gradient overwrites it,
+/// which saves a pass over the memory of all parameters.
+public final class Leaf {
+    private final Tensor owner;
+    private Tensor buffer; // null until the first gradient
+    private boolean empty = true;
+
+    /// A leaf whose buffer is made when it is first needed.
+    public Leaf(Tensor owner) {
+        this.owner = owner;
+    }
+
+    /// A leaf that gathers into memory of its own, of the owner's shape.
+    public Leaf(Tensor owner, Tensor buffer) {
+        if (!buffer.shape().equals(owner.shape()) || buffer.dtype() != owner.dtype() || !buffer.isContiguous()) {
+            throw new IllegalArgumentException("a gradient buffer must be " + owner.dtype() + " " + owner.shape()
+                    + " in row-major order, not " + buffer.dtype() + " " + buffer.shape());
+        }
+        this.owner = owner;
+        this.buffer = buffer;
+    }
+
+    /// What was gathered since the last [#zero()].
+    ///
+    /// @throws IllegalStateException if nothing was
+    public Tensor gradient() {
+        if (empty) {
+            throw new IllegalStateException(
+                    "this " + owner.shape() + " tensor has no gradient yet: call backward() on a "
+                            + "result of it first");
+        }
+        return buffer;
+    }
+
+    /// Whether no gradient has come since the last [#zero()].
+    public boolean isEmpty() {
+        return empty;
+    }
+
+    /// Forgets what was gathered.
+    public void zero() {
+        empty = true;
+    }
+
+    /// The buffer to write to. After it is written the leaf is no longer empty: ask [#isEmpty()] before.
+    Tensor target() {
+        if (buffer == null) {
+            buffer = Tensor.on(Workspace.allocateForCaller(owner.bytes()), 0, owner.dtype(), owner.shape());
+        }
+        empty = false;
+        return buffer;
+    }
+}

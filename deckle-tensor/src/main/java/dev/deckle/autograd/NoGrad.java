@@ -1,0 +1,33 @@
+package dev.deckle.autograd;
+
+/// A scope of this thread in which nothing is recorded:
+/// ```java
+/// try (var off = NoGrad.open()) {
+///     Tensor logits = model.forward(ids);
+/// }
+/// ```
+public final class NoGrad implements AutoCloseable {
+    private static final ThreadLocal<Integer> DEPTH = ThreadLocal.withInitial(() -> 0);
+
+    private boolean closed;
+
+    private NoGrad() {}
+
+    public static NoGrad open() {
+        DEPTH.set(DEPTH.get() + 1);
+        return new NoGrad();
+    }
+
+    /// Whether operations on this thread are recorded.
+    public static boolean recording() {
+        return DEPTH.get() == 0;
+    }
+
+    @Override
+    public void close() {
+        if (!closed) {
+            closed = true;
+            DEPTH.set(DEPTH.get() - 1);
+        }
+    }
+}

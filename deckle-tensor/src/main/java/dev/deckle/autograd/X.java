@@ -1,2 +1,0 @@
-package dev.deckle.autograd;
-final class X{}

@@ -1,2 +1,0 @@
-package dev.deckle.io;
-final class X{}

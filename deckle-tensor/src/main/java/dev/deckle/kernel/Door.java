@@ -1,0 +1,114 @@
+package dev.deckle.kernel;
+
+import dev.deckle.tensor.DType;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.ServiceLoader;
+import java.util.function.Supplier;
+
+/// Which kernels run: the one place where a backend is chosen.
+///
+/// Providers are asked once, in the order of their priority; each either opens or says why not, and both are kept for
+/// `deckle doctor`. For each family the first open backend that supports it serves; the scalar definition comes last
+/// and supports everything, which the report says loudly, so that slow code never runs silently.
+///
+/// `-Ddeckle.x86=false` and `-Ddeckle.vector=false` leave a backend out.
+public final class Door {
+    /// What became of one backend: `reason` says why it was refused, where `kernels` is empty, else what it runs on.
+    public record Backend(String name, Optional<Kernels> kernels, String reason) {}
+
+    private static final ScopedValue<Door> OVERRIDE = ScopedValue.newInstance();
+
+    private static final class Holder {
+        static final Door DEFAULT = new Door(ask());
+    }
+
+    private final List<Backend> backends;
+    private final Map<Family, Kernels> f32 = new EnumMap<>(Family.class);
+    private final Map<Family, Kernels> f64 = new EnumMap<>(Family.class);
+
+    private Door(List<Backend> backends) {
+        this.backends = List.copyOf(backends);
+        for (Family f : Family.values()) {
+            f32.put(f, first(f, DType.F32));
+            f64.put(f, first(f, DType.F64));
+        }
+    }
+
+    /// The kernels in force on this thread.
+    public static Door current() {
+        return OVERRIDE.isBound() ? OVERRIDE.get() : Holder.DEFAULT;
+    }
+
+    /// A door to the named backends alone (and the scalar definition behind them), for tests and comparisons.
+    ///
+    /// @throws IllegalArgumentException if one of them is not open on this machine, with its reason
+    public static Door only(String... names) {
+        List<Backend> chosen = new ArrayList<>();
+        for (Backend b : Holder.DEFAULT.backends) {
+            if (List.of(names).contains(b.name)) {
+                if (b.kernels.isEmpty()) {
+                    throw new IllegalArgumentException("backend " + b.name + " does not run here: " + b.reason);
+                }
+                chosen.add(b);
+            }
+        }
+        if (!List.of(names).contains("scalar")) {
+            chosen.add(scalar());
+        }
+        return new Door(chosen);
+    }
+
+    /// Runs `work` on this thread with this door in place of the default one.
+    public <R> R during(Supplier<R> work) {
+        return ScopedValue.where(OVERRIDE, this).call(work::get);
+    }
+
+    /// What runs a family of kernels for a type of number.
+    public Kernels of(Family family, DType t) {
+        return (t == DType.F32 ? f32 : f64).get(family);
+    }
+
+    /// Every backend that was asked, with its fate, in the order of asking.
+    public List<Backend> backends() {
+        return backends;
+    }
+
+    private Kernels first(Family f, DType t) {
+        return backends.stream()
+                .flatMap(b -> b.kernels.stream())
+                .filter(k -> k.supports(f, t))
+                .findFirst()
+                .orElseThrow();
+    }
+
+    private static Backend scalar() {
+        return new Backend("scalar", Optional.of(ScalarKernels.INSTANCE), "the definition of all others");
+    }
+
+    private static List<Backend> ask() {
+        List<Backend> found = new ArrayList<>();
+        ServiceLoader.load(KernelProvider.class).stream()
+                .map(ServiceLoader.Provider::get)
+                .sorted(Comparator.comparingInt(KernelProvider::priority).reversed())
+                .forEach(p -> found.add(open(p)));
+        found.add(scalar());
+        return found;
+    }
+
+    private static Backend open(KernelProvider p) {
+        if (!Boolean.parseBoolean(System.getProperty("deckle." + p.name(), "true"))) {
+            return new Backend(p.name(), Optional.empty(), "left out by request");
+        }
+        try {
+            Kernels k = p.open();
+            return new Backend(p.name(), Optional.of(k), k.describe());
+        } catch (UnsupportedOperationException | LinkageError e) {
+            return new Backend(p.name(), Optional.empty(), String.valueOf(e.getMessage()));
+        }
+    }
+}

@@ -1,0 +1,205 @@
+package dev.deckle.kernel;
+
+import dev.deckle.tensor.DType;
+
+/// `softmax(q k^T scale + mask) v` without ever holding all scores: FlashAttention-2 (Dao 2023) for a CPU.
+///
+/// The scores are computed tile by tile. Going forward each tile rescales what was summed before it (the online
+/// softmax, [Kernels#attentionTile]), and one number a row is kept, the logarithm of the sum of its exponentials. Going
+/// back the tiles are computed again from it. Beyond the results a thread needs a few tiles of memory, and one number a
+/// query on the way back, whatever the lengths are.
+///
+/// It consists of leaf calls, so the products can run on one backend and the rest on another.
+public final class FlashAttention {
+    static final int QUERY_BLOCK = 64;
+    static final int KEY_BLOCK = 256;
+
+    // slots of the thread's scratch memory
+    private static final int SCORES = 0;
+    private static final int SCORES_GRAD = 1;
+    private static final int OUTPUT = 2;
+    private static final int ROWS = 3;
+
+    private final Kernels products;
+    private final Kernels rows;
+
+    /// @param products computes the matrix products
+    /// @param rows computes the families ATTENTION, ELEMENTWISE and REDUCE
+    public FlashAttention(Kernels products, Kernels rows) {
+        this.products = products;
+        this.rows = rows;
+    }
+
+    /// A four-dimensional array (batch, heads, rows, columns), in any order of memory that keeps the columns of a row
+    /// together. Strides count elements; 0 repeats.
+    public record View(long address, long batchStride, long headStride, long rowStride) {
+        /// No array, where a mask is optional.
+        public static final View NONE = new View(0, 0, 0, 0);
+
+        private long at(DType t, long batch, long head, long row) {
+            return address + t.bytes() * (batch * batchStride + head * headStride + row * rowStride);
+        }
+    }
+
+    /// What is computed. Query head h attends to key-value head `h / (heads / kvHeads)`.
+    ///
+    /// @param kvHeads divides `heads`: fewer is grouped-query attention, 1 is multi-query attention
+    /// @param dim columns of queries and keys
+    /// @param valueDim columns of values and outputs
+    /// @param causalOffset query i sees the keys 0..i + causalOffset: `keys - queries` lines up the last query with the
+    ///     last key; [#NOT_CAUSAL] shows all keys to all queries
+    /// @param mask (batch, heads, queries, keys), added to the scaled scores, where -Infinity hides a key; or
+    ///     [View#NONE]
+    public record Shape(
+            DType t, int batch, int heads, int kvHeads, int queries, int keys, int dim, int valueDim,
+            double scale, long causalOffset, View mask) {
+        public static final long NOT_CAUSAL = Integer.MAX_VALUE;
+
+        public Shape {
+            if (kvHeads < 1 || heads % kvHeads != 0) {
+                throw new IllegalArgumentException(
+                        "the number of query heads must be a multiple of the key-value heads, but " + heads
+                                + " is none of " + kvHeads);
+            }
+        }
+
+        private int group() {
+            return heads / kvHeads;
+        }
+
+        /// How many keys from key j on query i sees; negative if it ends before.
+        private long visible(int i, int j) {
+            return i + causalOffset + 1 - j;
+        }
+
+        /// How many keys the queries up to i see.
+        private int keysUpTo(int i) {
+            return Math.clamp(visible(i, 0), 0, keys);
+        }
+
+        private long maskAt(int b, int h, int i, int j) {
+            return mask.address == 0 ? 0 : mask.at(t, b, h, i) + (long) t.bytes() * j;
+        }
+
+        private long bytes(long elements) {
+            return t.bytes() * elements;
+        }
+    }
+
+    // ---- forward
+
+    /// Writes `out` (batch, heads, queries, valueDim) and `lse`, contiguous (batch, heads, queries). A query that sees
+    /// nothing gets an output of 0 and an lse of -Infinity.
+    public void forward(Shape s, View q, View k, View v, View out, long lse, Team team) {
+        int blocks = Math.ceilDiv(s.queries, QUERY_BLOCK);
+        team.parallelFor(s.batch * s.heads * blocks, task -> {
+            int b = task / blocks / s.heads;
+            int h = task / blocks % s.heads;
+            forward(s, b, h, task % blocks * QUERY_BLOCK, q, k, v, out, lse);
+        });
+    }
+
+    /// The queries from i on, one block of them.
+    private void forward(Shape s, int b, int h, int i, View q, View k, View v, View out, long lse) {
+        DType t = s.t;
+        int n = Math.min(QUERY_BLOCK, s.queries - i);
+        int kv = h / s.group();
+        long scores = Scratch.bytes(SCORES, s.bytes(QUERY_BLOCK * KEY_BLOCK)); // (n, KEY_BLOCK)
+        long o = Scratch.bytes(OUTPUT, s.bytes(QUERY_BLOCK * s.valueDim)); // (n, valueDim)
+        long max = Scratch.bytes(ROWS, s.bytes(2 * QUERY_BLOCK)); // (n)
+        long sum = max + s.bytes(QUERY_BLOCK); // (n)
+        Native.zero(o, s.bytes(n * s.valueDim));
+        Native.zero(sum, s.bytes(n));
+        for (int r = 0; r < n; r++) {
+            ScalarKernels.set(t, max, r, Double.NEGATIVE_INFINITY);
+        }
+        int end = s.keysUpTo(i + n - 1);
+        for (int j = 0; j < end; j += KEY_BLOCK) {
+            int cols = Math.min(KEY_BLOCK, end - j);
+            products.matmul(t, n, cols, s.dim, q.at(t, b, h, i), q.rowStride, 1, k.at(t, b, kv, j), 1, k.rowStride,
+                    scores, KEY_BLOCK, false, Team.serial());
+            rows.attentionTile(t, scores, KEY_BLOCK, n, cols, s.visible(i, j), s.maskAt(b, h, i, j), s.mask.rowStride,
+                    s.scale, max, sum, o, s.valueDim, s.valueDim);
+            products.matmul(t, n, s.valueDim, cols, scores, KEY_BLOCK, 1, v.at(t, b, kv, j), v.rowStride, 1,
+                    o, s.valueDim, true, Team.serial());
+        }
+        for (int r = 0; r < n; r++) {
+            double l = ScalarKernels.get(t, sum, r);
+            double m = ScalarKernels.get(t, max, r);
+            // no sum: nothing was seen, and o is 0
+            ScalarKernels.set(t, lse, ((long) b * s.heads + h) * s.queries + i + r, l == 0 ? m : m + Math.log(l));
+            rows.affine(t, o + s.bytes(r * s.valueDim), l == 0 ? 0 : 1 / l, 0, out.at(t, b, h, i + r), s.valueDim);
+        }
+    }
+
+    // ---- backward
+
+    /// Writes (does not add to) `dq`, `dk` and `dv`, from the inputs and results of [#forward] and the gradient `dout`
+    /// of its output. The heads of a group add up in `dk` and `dv`, in order: the result has the same bits whatever the
+    /// number of threads is.
+    public void backward(
+            Shape s, View q, View k, View v, View out, long lse, View dout, View dq, View dk, View dv, Team team) {
+        team.parallelFor(s.batch * s.kvHeads, task -> {
+            int b = task / s.kvHeads;
+            int kv = task % s.kvHeads;
+            zero(s, dk, b, kv, s.keys, s.dim);
+            zero(s, dv, b, kv, s.keys, s.valueDim);
+            for (int h = kv * s.group(); h < (kv + 1) * s.group(); h++) {
+                zero(s, dq, b, h, s.queries, s.dim);
+                long delta = delta(s, b, h, out, dout);
+                long lseHead = lse + s.bytes(((long) b * s.heads + h) * s.queries);
+                for (int i = 0; i < s.queries; i += QUERY_BLOCK) {
+                    backward(s, b, h, kv, i, q, k, v, lseHead, delta, dout, dq, dk, dv);
+                }
+            }
+        });
+    }
+
+    /// The queries from i on, one block of them.
+    private void backward(
+            Shape s, int b, int h, int kv, int i, View q, View k, View v, long lse, long delta, View dout,
+            View dq, View dk, View dv) {
+        DType t = s.t;
+        int n = Math.min(QUERY_BLOCK, s.queries - i);
+        long p = Scratch.bytes(SCORES, s.bytes(QUERY_BLOCK * KEY_BLOCK)); // (n, KEY_BLOCK)
+        long ds = Scratch.bytes(SCORES_GRAD, s.bytes(QUERY_BLOCK * KEY_BLOCK)); // (n, KEY_BLOCK)
+        int end = s.keysUpTo(i + n - 1);
+        for (int j = 0; j < end; j += KEY_BLOCK) {
+            int cols = Math.min(KEY_BLOCK, end - j);
+            products.matmul(t, n, cols, s.dim, q.at(t, b, h, i), q.rowStride, 1, k.at(t, b, kv, j), 1, k.rowStride,
+                    p, KEY_BLOCK, false, Team.serial());
+            // dp = dout v^T
+            products.matmul(t, n, cols, s.valueDim, dout.at(t, b, h, i), dout.rowStride, 1,
+                    v.at(t, b, kv, j), 1, v.rowStride, ds, KEY_BLOCK, false, Team.serial());
+            rows.attentionTileGrad(t, p, ds, KEY_BLOCK, n, cols, s.visible(i, j), s.maskAt(b, h, i, j),
+                    s.mask.rowStride, s.scale, lse + s.bytes(i), delta + s.bytes(i));
+            // dv += p^T dout
+            products.matmul(t, cols, s.valueDim, n, p, 1, KEY_BLOCK, dout.at(t, b, h, i), dout.rowStride, 1,
+                    dv.at(t, b, kv, j), dv.rowStride, true, Team.serial());
+            // dk += ds^T q
+            products.matmul(t, cols, s.dim, n, ds, 1, KEY_BLOCK, q.at(t, b, h, i), q.rowStride, 1,
+                    dk.at(t, b, kv, j), dk.rowStride, true, Team.serial());
+            // dq += ds k
+            products.matmul(t, n, s.dim, cols, ds, KEY_BLOCK, 1, k.at(t, b, kv, j), k.rowStride, 1,
+                    dq.at(t, b, h, i), dq.rowStride, true, Team.serial());
+        }
+    }
+
+    /// One head's row sums of `dout out`: what the normalisation takes back from each gradient of a probability.
+    private long delta(Shape s, int b, int h, View out, View dout) {
+        DType t = s.t;
+        long delta = Scratch.bytes(ROWS, s.bytes(s.queries)); // (queries)
+        long product = Scratch.bytes(OUTPUT, s.bytes(s.valueDim)); // (valueDim)
+        for (int i = 0; i < s.queries; i++) {
+            rows.binary(t, BinaryFn.MUL, out.at(t, b, h, i), 1, dout.at(t, b, h, i), 1, product, s.valueDim);
+            rows.reduce(t, ReduceFn.SUM, product, delta + s.bytes(i), 1, s.valueDim, 1);
+        }
+        return delta;
+    }
+
+    private static void zero(Shape s, View x, int b, int h, int rows, int columns) {
+        for (int r = 0; r < rows; r++) {
+            Native.zero(x.at(s.t, b, h, r), s.bytes(columns));
+        }
+    }
+}

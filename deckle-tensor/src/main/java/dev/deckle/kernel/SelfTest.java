@@ -1,0 +1,126 @@
+package dev.deckle.kernel;
+
+import dev.deckle.memory.Storage;
+import dev.deckle.memory.Workspace;
+import dev.deckle.tensor.DType;
+import java.util.ArrayList;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
+import java.util.SplittableRandom;
+
+/// A short check of the chosen F32 kernels against their scalar definition on this very machine, for `deckle doctor`:
+/// one call of each family at a size with tails.
+public final class SelfTest {
+    /// @param error the largest |a - b| / (1 + |b|) over all results
+    public record Result(Family family, String backend, double error) {
+        /// Whether the family can be trusted.
+        public boolean ok() {
+            return error <= 1e-4;
+        }
+    }
+
+    private static final int ROWS = 5;
+    private static final int N = 77;
+    private static final int SIZE = ROWS * N;
+
+    private final SplittableRandom random = new SplittableRandom(1);
+    private final List<Storage> held = new ArrayList<>();
+
+    private SelfTest() {}
+
+    /// Checks what `door` has chosen.
+    public static List<Result> run(Door door) {
+        SelfTest test = new SelfTest();
+        Map<Family, Double> errors = new EnumMap<>(Family.class);
+        for (Family f : Family.values()) {
+            errors.put(f, test.error(f, door.of(f, DType.F32)));
+        }
+        return errors.entrySet().stream()
+                .map(e -> new Result(e.getKey(), door.of(e.getKey(), DType.F32).name(), e.getValue()))
+                .toList();
+    }
+
+    @FunctionalInterface
+    private interface Call {
+        void run(Kernels k, long out);
+    }
+
+    private double error(Family family, Kernels chosen) {
+        DType t = DType.F32;
+        long x = fill(SIZE);
+        long y = fill(SIZE);
+        long w = fill(N);
+        long r = fill(ROWS);
+        long targets = allocate(8 * ROWS);
+        for (int i = 0; i < ROWS; i++) {
+            Native.setLong(targets + 8 * i, 7 * i);
+        }
+        return switch (family) {
+            case ELEMENTWISE -> compare(chosen, (k, out) -> {
+                k.unary(t, UnaryFn.GELU, x, out, SIZE);
+                k.binary(t, BinaryFn.MUL, out, 1, y, 1, out, SIZE);
+            });
+            case REDUCE -> compare(chosen, (k, out) -> k.reduce(t, ReduceFn.SUM, x, out, ROWS, N, 1));
+            case MATMUL -> compare(chosen, (k, out) -> k.matmul(t, ROWS, ROWS, N, x, N, 1, y, 1, N, out, N, true,
+                    Team.shared()));
+            case ATTENTION -> compare(chosen, (k, out) -> {
+                long m = out + 4 * SIZE - 8 * ROWS;
+                k.attentionTile(t, out, N, ROWS, 60, 55, 0, 0, 0.3, m, m + 4 * ROWS, out + 4 * 61, N, 6);
+            });
+            case SOFTMAX -> compare(chosen, (k, out) -> k.softmax(t, true, x, out, ROWS, N));
+            case NORM -> compare(chosen, (k, out) -> k.rmsNorm(t, x, w, out, allocate(4 * ROWS), ROWS, N, 1e-6));
+            case ROPE -> compare(chosen, (k, out) -> k.rope(t, x, N, out, N, y, y, ROWS, N - 1, false, false));
+            case SWIGLU -> compare(chosen, (k, out) -> k.swiglu(t, x, y, out, SIZE));
+            case CROSS_ENTROPY -> compare(chosen, (k, out) -> {
+                long lse = allocate(4 * ROWS);
+                k.crossEntropy(t, x, targets, allocate(4 * ROWS), lse, ROWS, N, -1);
+                k.crossEntropyGrad(t, x, targets, lse, r, out, ROWS, N, -1);
+            });
+            case OPTIMIZER -> compare(chosen,
+                    (k, out) -> k.adamw(t, out, x, moment(), moment(), SIZE, 0.5, 0.1, 0.9, 0.95,
+                            1e-8, 0.1, 0.1, 0.05));
+        };
+    }
+
+    /// The same call by the chosen kernels and by the definition, each on its own copy of one output.
+    private double compare(Kernels chosen, Call call) {
+        long start = fill(SIZE);
+        long a = allocate(4 * SIZE);
+        long b = allocate(4 * SIZE);
+        Native.copy(start, a, 4 * SIZE);
+        Native.copy(start, b, 4 * SIZE);
+        call.run(chosen, a);
+        call.run(ScalarKernels.INSTANCE, b);
+        double worst = 0;
+        for (int i = 0; i < SIZE; i++) {
+            double d = Math.abs(Native.getFloat(a + 4 * i) - Native.getFloat(b + 4 * i))
+                    / (1 + Math.abs(Native.getFloat(b + 4 * i)));
+            worst = d >= worst || d != d ? d : worst;
+        }
+        return worst;
+    }
+
+    private long fill(int n) {
+        long at = allocate(4L * n);
+        for (int i = 0; i < n; i++) {
+            Native.setFloat(at + 4L * i, (float) (random.nextDouble() * 4 - 2));
+        }
+        return at;
+    }
+
+    /// Positive numbers, the same at each call: a step changes its moments.
+    private long moment() {
+        long at = allocate(4L * SIZE);
+        for (int i = 0; i < SIZE; i++) {
+            Native.setFloat(at + 4L * i, (i % 13 + 1) / 10f);
+        }
+        return at;
+    }
+
+    private long allocate(long bytes) {
+        Storage s = Workspace.allocateForCaller(bytes);
+        held.add(s);
+        return s.address();
+    }
+}

@@ -1,2 +1,0 @@
-package dev.deckle.memory;
-final class X{}

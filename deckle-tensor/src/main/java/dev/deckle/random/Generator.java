@@ -1,0 +1,161 @@
+package dev.deckle.random;
+
+import dev.deckle.compute.Elements;
+import dev.deckle.tensor.DType;
+import dev.deckle.tensor.Shape;
+import dev.deckle.tensor.Tensor;
+import java.util.Arrays;
+
+/// PyTorch's CPU random stream: the Mersenne Twister MT19937 (Matsumoto and Nishimura 1998) with PyTorch's ways of
+/// making uniform and normal numbers of it, so that the same seed gives the same numbers. Not safe for several threads.
+public final class Generator {
+    private static final int N = 624;
+    private static final int M = 397;
+
+    private final int[] state = new int[N];
+    private int next;
+    private double spare; // the second number of a Box-Muller pair
+    private boolean hasSpare;
+
+    /// As `torch.manual_seed(seed)`.
+    public Generator(long seed) {
+        state[0] = (int) seed;
+        for (int i = 1; i < N; i++) {
+            state[i] = 1812433253 * (state[i - 1] ^ state[i - 1] >>> 30) + i;
+        }
+        next = N;
+    }
+
+    private Generator(int[] words, int next, boolean hasSpare, double spare) {
+        System.arraycopy(words, 0, state, 0, N);
+        this.next = next;
+        this.hasSpare = hasSpare;
+        this.spare = spare;
+    }
+
+    /// Everything needed to go on from here: 624 words of state, the position, and the spare normal number.
+    public long[] save() {
+        long[] saved = new long[N + 3];
+        for (int i = 0; i < N; i++) {
+            saved[i] = state[i] & 0xFFFFFFFFL;
+        }
+        saved[N] = next;
+        saved[N + 1] = hasSpare ? 1 : 0;
+        saved[N + 2] = Double.doubleToRawLongBits(spare);
+        return saved;
+    }
+
+    /// The generator that [#save()] described.
+    public static Generator restore(long[] saved) {
+        if (saved.length != N + 3 || saved[N] < 0 || saved[N] > N) {
+            throw new IllegalArgumentException("a generator's state is " + (N + 3) + " numbers, not " + saved.length);
+        }
+        int[] words = Arrays.stream(saved, 0, N).mapToInt(w -> (int) w).toArray();
+        return new Generator(words, (int) saved[N], saved[N + 1] != 0, Double.longBitsToDouble(saved[N + 2]));
+    }
+
+    /// 32 random bits.
+    public int nextInt() {
+        if (next == N) {
+            twist();
+        }
+        int y = state[next++];
+        y ^= y >>> 11;
+        y ^= y << 7 & 0x9d2c5680;
+        y ^= y << 15 & 0xefc60000;
+        return y ^ y >>> 18;
+    }
+
+    private void twist() {
+        for (int i = 0; i < N; i++) {
+            int y = state[i] & 0x80000000 | state[(i + 1) % N] & 0x7fffffff;
+            state[i] = state[(i + M) % N] ^ y >>> 1 ^ ((y & 1) == 0 ? 0 : 0x9908b0df);
+        }
+        next = 0;
+    }
+
+    /// 64 random bits, the first 32 on top.
+    public long nextLong() {
+        long high = nextInt();
+        return high << 32 | nextInt() & 0xFFFFFFFFL;
+    }
+
+    /// A float in [0, 1), of 24 bits.
+    public float nextFloat() {
+        return (nextInt() & 0xFFFFFF) * 0x1p-24f;
+    }
+
+    /// A double in [0, 1), of 53 bits.
+    public double nextDouble() {
+        return (nextLong() & (1L << 53) - 1) * 0x1p-53;
+    }
+
+    /// An integer in 0..bound-1, by the remainder, as PyTorch's `randint` does.
+    public long nextInt(long bound) {
+        return bound >= 1L << 32 ? Long.remainderUnsigned(nextLong(), bound) : (nextInt() & 0xFFFFFFFFL) % bound;
+    }
+
+    /// F32 numbers uniform in [0, 1): `torch.rand`.
+    public Tensor rand(int... dims) {
+        Tensor t = Tensor.empty(DType.F32, Shape.of(dims));
+        for (long i = 0; i < t.numel(); i++) {
+            Elements.set(DType.F32, t.address(), i, nextFloat());
+        }
+        return t;
+    }
+
+    /// F32 normal numbers of mean 0 and standard deviation 1: `torch.randn`.
+    public Tensor randn(int... dims) {
+        Tensor t = Tensor.empty(DType.F32, Shape.of(dims));
+        normal(t, 0, 1);
+        return t;
+    }
+
+    /// Fills an F32 tensor with normal numbers: `Tensor.normal_`. From 16 elements on PyTorch pairs the uniform numbers
+    /// of blocks of 16; fewer it draws one by one.
+    public void normal(Tensor t, double mean, double std) {
+        if (t.numel() < 16) {
+            for (long i = 0; i < t.numel(); i++) {
+                Elements.set(DType.F32, t.address(), i, nextNormal() * std + mean);
+            }
+            return;
+        }
+        long n = t.numel();
+        for (long i = 0; i < n; i++) {
+            Elements.set(DType.F32, t.address(), i, nextFloat());
+        }
+        for (long i = 0; i + 16 <= n; i += 16) {
+            boxMuller(t.address(), i, (float) mean, (float) std);
+        }
+        if (n % 16 != 0) { // the last 16 are drawn anew, over what is there
+            for (long i = n - 16; i < n; i++) {
+                Elements.set(DType.F32, t.address(), i, nextFloat());
+            }
+            boxMuller(t.address(), n - 16, (float) mean, (float) std);
+        }
+    }
+
+    private static void boxMuller(long address, long at, float mean, float std) {
+        for (long j = at; j < at + 8; j++) {
+            float u1 = 1 - (float) Elements.get(DType.F32, address, j); // never 0
+            float u2 = (float) Elements.get(DType.F32, address, j + 8);
+            float radius = (float) Math.sqrt(-2 * (float) Math.log(u1));
+            float theta = (float) (2 * Math.PI) * u2;
+            Elements.set(DType.F32, address, j, radius * (float) Math.cos(theta) * std + mean);
+            Elements.set(DType.F32, address, j + 8, radius * (float) Math.sin(theta) * std + mean);
+        }
+    }
+
+    /// One normal number, by Box and Muller in f64, two at a time.
+    public double nextNormal() {
+        if (hasSpare) {
+            hasSpare = false;
+            return spare;
+        }
+        double theta = 2 * Math.PI * nextDouble();
+        double radius = Math.sqrt(-2 * Math.log1p(-nextDouble()));
+        spare = radius * Math.sin(theta);
+        hasSpare = true;
+        return radius * Math.cos(theta);
+    }
+}

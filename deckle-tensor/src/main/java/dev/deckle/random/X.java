@@ -1,2 +1,0 @@
-package dev.deckle.random;
-final class X{}

@@ -1,0 +1,2 @@
+/// PyTorch's random stream.
+package dev.deckle.random;

@@ -1,0 +1,79 @@
+package dev.deckle.tensor;
+
+import dev.deckle.autograd.NoGrad;
+import dev.deckle.compute.Attend;
+import dev.deckle.compute.Indexing;
+import dev.deckle.compute.Loss;
+import dev.deckle.compute.Normalise;
+import dev.deckle.compute.Pointwise;
+import dev.deckle.compute.Product;
+import dev.deckle.compute.Reduction;
+import dev.deckle.compute.Rotate;
+import java.lang.ref.Reference;
+import java.util.List;
+import java.util.Optional;
+
+/// Runs operations as they are called: checks the operands, computes, and records the operation in its result if an
+/// input requires a gradient.
+final class Eager {
+    private Eager() {}
+
+    static Tensor run(Op op) {
+        Shapes.Result r = Shapes.of(op);
+        Tensor y = compute(op, r);
+        if (r.dtype().floating() && NoGrad.recording() && op.inputs().stream().anyMatch(Tensor::requiresGrad)) {
+            y.recordedBy(op);
+        }
+        Reference.reachabilityFence(op); // kernels see addresses only: the inputs must outlive them
+        return y;
+    }
+
+    private static Tensor compute(Op op, Shapes.Result r) {
+        return switch (op) {
+            case Op.Unary(var fn, Tensor x) -> Pointwise.unary(fn, x);
+            case Op.Binary(var fn, Tensor a, Tensor b) -> Pointwise.binary(fn, a, b, r.shape());
+            case Op.Affine(Tensor x, double mul, double add) -> Pointwise.affine(x, mul, add);
+            case Op.Where(Tensor condition, Tensor a, Tensor b) -> Pointwise.where(condition, a, b, r.shape());
+            case Op.Cast(Tensor x, DType dtype) -> Pointwise.cast(x, dtype);
+            case Op.Reshape(Tensor x, Shape shape) -> x.view(shape, shape.contiguousStrides(), x.offset());
+            case Op.Permute(Tensor x, List<Integer> order) -> x.view(r.shape(),
+                    order.stream().mapToLong(x::stride).toArray(), x.offset());
+            case Op.Expand(Tensor x, Shape shape) -> x.view(shape, expanded(x, shape), x.offset());
+            case Op.Slice(Tensor x, int dim, int start, _, int step) -> {
+                long[] strides = x.strides().clone();
+                strides[dim] *= step;
+                // an empty slice keeps the offset inside the memory
+                yield x.view(r.shape(), strides, x.offset() + (r.shape().numel() == 0 ? 0 : start * x.stride(dim)));
+            }
+            case Op.Contiguous(Tensor x) -> Pointwise.copy(x, Tensor.empty(r.dtype(), r.shape()));
+            case Op.Concat(List<Tensor> parts, int dim) -> Pointwise.concat(parts, dim, r.shape());
+            case Op.Reduce(var fn, Tensor x, int dim) -> Reduction.reduce(fn, x, dim);
+            case Op.ArgMax(Tensor x, int dim) -> Reduction.argMax(x, dim);
+            case Op.CumSum(Tensor x, int dim) -> Reduction.cumSum(x, dim, false);
+            case Op.MatMul(Tensor a, Tensor b) -> Product.matmul(a, b);
+            case Op.Linear(Tensor x, Tensor weight, Optional<Tensor> bias) -> Product.linear(x, weight, bias);
+            case Op.Gather(Tensor x, int dim, Tensor index) -> Indexing.gather(x, dim, index);
+            case Op.Embedding(Tensor weight, Tensor ids) -> Indexing.embedding(weight, ids);
+            case Op.Softmax(Tensor x, boolean log) -> Reduction.softmax(x, log);
+            case Op.RmsNorm(Tensor x, Tensor weight, double eps, Tensor rstd) -> Normalise.rmsNorm(x, weight, eps,
+                    rstd);
+            case Op.LayerNorm(Tensor x, Tensor weight, Tensor bias, double eps, Tensor mean, Tensor rstd) -> Normalise
+                    .layerNorm(x, weight, bias, eps, mean, rstd);
+            case Op.Rope(Tensor x, Tensor cos, Tensor sin, boolean interleaved) -> Rotate.rope(x, cos, sin, interleaved,
+                    false);
+            case Op.SwiGlu(Tensor gate, Tensor up) -> Pointwise.swiglu(gate, up);
+            case Op.CrossEntropy(Tensor logits, Tensor targets, long ignore, Tensor lse) -> Loss.crossEntropy(logits,
+                    targets, ignore, lse);
+            case Op.Attention a -> Attend.forward(a);
+        };
+    }
+
+    private static long[] expanded(Tensor x, Shape shape) {
+        int lead = shape.rank() - x.rank();
+        long[] s = new long[shape.rank()];
+        for (int i = 0; i < x.rank(); i++) {
+            s[lead + i] = x.dim(i) == 1 && shape.dim(lead + i) != 1 ? 0 : x.stride(i);
+        }
+        return s;
+    }
+}

@@ -1,0 +1,71 @@
+package dev.deckle.tensor;
+
+import java.util.List;
+import java.util.Optional;
+
+/// Operations of several equal operands: the fused forms that models use. Each is one [Op], which has its definition in
+/// plainer operations in [dev.deckle.autograd.Definitions].
+public final class Functional {
+    private Functional() {}
+
+    /// x W^T + b over the last dimension: x (..., in), weight (out, in), bias (out).
+    public static Tensor linear(Tensor x, Tensor weight, Optional<Tensor> bias) {
+        return Eager.run(new Op.Linear(x, weight, bias));
+    }
+
+    /// Rows of weight (n, d) for ids (...): (..., d).
+    ///
+    /// @throws IllegalArgumentException if an id is not in 0..n-1
+    public static Tensor embedding(Tensor weight, Tensor ids) {
+        return Eager.run(new Op.Embedding(weight, ids));
+    }
+
+    /// Joined along one dimension.
+    public static Tensor concat(List<Tensor> parts, int dim) {
+        return Eager.run(new Op.Concat(List.copyOf(parts), parts.isEmpty() ? 0 : parts.getFirst().shape().axis(dim)));
+    }
+
+    /// Root mean square normalisation over the last dimension (Zhang and Sennrich 2019).
+    public static Tensor rmsNorm(Tensor x, Tensor weight, double eps) {
+        return Eager.run(new Op.RmsNorm(x, weight, eps, rows(x)));
+    }
+
+    /// Layer normalisation over the last dimension (Ba et al. 2016), with the biased variance.
+    public static Tensor layerNorm(Tensor x, Tensor weight, Tensor bias, double eps) {
+        return Eager.run(new Op.LayerNorm(x, weight, bias, eps, rows(x), rows(x)));
+    }
+
+    /// Rotary position embedding (Su et al. 2021): x (..., T, D), cos and sin (T, D/2) or (B, T, D/2). Pairs are
+    /// (i, i + D/2) as in Llama's published checkpoints, or (2i, 2i+1) where `interleaved`.
+    public static Tensor rope(Tensor x, Tensor cos, Tensor sin, boolean interleaved) {
+        return Eager.run(new Op.Rope(x, cos, sin, interleaved));
+    }
+
+    /// silu(gate) up (Shazeer 2020).
+    public static Tensor swiglu(Tensor gate, Tensor up) {
+        return Eager.run(new Op.SwiGlu(gate, up));
+    }
+
+    /// The negative log-likelihood of each row: logits (N, C), targets (N) I64, result (N), 0 where the target is
+    /// `ignoreIndex`. The probabilities are never stored.
+    public static Tensor crossEntropy(Tensor logits, Tensor targets, long ignoreIndex) {
+        Tensor lse = Tensor.empty(logits.dtype(), Shape.of(logits.rank() == 2 ? logits.dim(0) : 0));
+        return Eager.run(new Op.CrossEntropy(logits, targets, ignoreIndex, lse));
+    }
+
+    /// Scaled dot-product attention by online softmax (Dao 2023), memory linear in the length: query (B, H, T, D), key
+    /// (B, G, S, D), value (B, G, S, E), H a multiple of G (query head h reads key head h / (H/G)).
+    ///
+    /// @param mask added to the scaled scores; expands to (B, H, T, S). A query that sees no key gives zeros.
+    /// @param causal query i sees keys up to i + S - T: the last query sees every key, as decoding with a cache needs
+    public static Tensor attention(
+            Tensor query, Tensor key, Tensor value, Optional<Tensor> mask, boolean causal, double scale) {
+        Shape rows = query.rank() == 4 ? query.shape().slice(0, 3) : Shape.SCALAR;
+        return Eager.run(
+                new Op.Attention(query, key, value, mask, causal, scale, Tensor.empty(query.dtype(), rows)));
+    }
+
+    private static Tensor rows(Tensor x) {
+        return Tensor.empty(x.dtype(), x.rank() == 0 ? Shape.SCALAR : x.shape().slice(0, x.rank() - 1));
+    }
+}

@@ -1,0 +1,256 @@
+package dev.deckle.tensor;
+
+import dev.deckle.kernel.BinaryFn;
+import dev.deckle.kernel.ReduceFn;
+import dev.deckle.kernel.UnaryFn;
+import java.util.List;
+import java.util.Optional;
+import java.util.stream.Stream;
+
+/// Everything that a tensor can be the result of. A record holds the inputs and attributes of one operation.
+///
+/// Every meaning of an operation is one exhaustive `switch` without a `default`, so that an operation without it does
+/// not compile: its result's type and shape in [Shapes], its arithmetic in [Eager], its derivative in
+/// [dev.deckle.autograd.Gradients], its price in [dev.deckle.autograd.Cost], and what it means in terms of plainer
+/// operations in [dev.deckle.autograd.Definitions].
+///
+/// A field that is commented as *kept* is written by the forward computation and read by the derivative.
+public sealed interface Op {
+    /// The tensors that it reads and may have derivatives for, in order.
+    List<Tensor> inputs();
+
+    /// The record's name, as messages and traces show it.
+    default String label() {
+        return getClass().getSimpleName();
+    }
+
+    // ---- element-wise; operands of [Binary] and [Where] broadcast
+
+    record Unary(UnaryFn fn, Tensor x) implements Op {
+        @Override
+        public List<Tensor> inputs() {
+            return List.of(x);
+        }
+
+        @Override
+        public String label() {
+            return fn.name().toLowerCase(java.util.Locale.ROOT);
+        }
+    }
+
+    record Binary(BinaryFn fn, Tensor a, Tensor b) implements Op {
+        @Override
+        public List<Tensor> inputs() {
+            return List.of(a, b);
+        }
+
+        @Override
+        public String label() {
+            return fn.name().toLowerCase(java.util.Locale.ROOT);
+        }
+    }
+
+    /// x mul + add, with plain numbers.
+    record Affine(Tensor x, double mul, double add) implements Op {
+        @Override
+        public List<Tensor> inputs() {
+            return List.of(x);
+        }
+    }
+
+    /// a where the condition (BOOL) is true, else b.
+    record Where(Tensor condition, Tensor a, Tensor b) implements Op {
+        @Override
+        public List<Tensor> inputs() {
+            return List.of(a, b);
+        }
+    }
+
+    record Cast(Tensor x, DType dtype) implements Op {
+        @Override
+        public List<Tensor> inputs() {
+            return List.of(x);
+        }
+    }
+
+    // ---- movement; all but [Contiguous] and [Concat] are views without a copy
+
+    /// The same elements in another shape; x is contiguous.
+    record Reshape(Tensor x, Shape shape) implements Op {
+        @Override
+        public List<Tensor> inputs() {
+            return List.of(x);
+        }
+    }
+
+    /// Dimension i of the result is dimension `order[i]` of x.
+    record Permute(Tensor x, List<Integer> order) implements Op {
+        @Override
+        public List<Tensor> inputs() {
+            return List.of(x);
+        }
+    }
+
+    /// Repeats dimensions of size 1 (stride 0).
+    record Expand(Tensor x, Shape shape) implements Op {
+        @Override
+        public List<Tensor> inputs() {
+            return List.of(x);
+        }
+    }
+
+    /// Elements start, start + step, ... below end of one dimension.
+    record Slice(Tensor x, int dim, int start, int end, int step) implements Op {
+        @Override
+        public List<Tensor> inputs() {
+            return List.of(x);
+        }
+    }
+
+    /// A copy in row-major order.
+    record Contiguous(Tensor x) implements Op {
+        @Override
+        public List<Tensor> inputs() {
+            return List.of(x);
+        }
+    }
+
+    record Concat(List<Tensor> parts, int dim) implements Op {
+        @Override
+        public List<Tensor> inputs() {
+            return parts;
+        }
+    }
+
+    // ---- reductions
+
+    /// Over one dimension, which stays with size 1.
+    record Reduce(ReduceFn fn, Tensor x, int dim) implements Op {
+        @Override
+        public List<Tensor> inputs() {
+            return List.of(x);
+        }
+
+        @Override
+        public String label() {
+            return fn.name().toLowerCase(java.util.Locale.ROOT);
+        }
+    }
+
+    /// The index (I64) of the largest element of one dimension, the first of equal ones; the dimension stays with size
+    /// 1.
+    record ArgMax(Tensor x, int dim) implements Op {
+        @Override
+        public List<Tensor> inputs() {
+            return List.of(x);
+        }
+    }
+
+    /// Running sums along one dimension.
+    record CumSum(Tensor x, int dim) implements Op {
+        @Override
+        public List<Tensor> inputs() {
+            return List.of(x);
+        }
+    }
+
+    // ---- products
+
+    /// (..., m, k) times (..., k, n), or times one (k, n); leading dimensions equal.
+    record MatMul(Tensor a, Tensor b) implements Op {
+        @Override
+        public List<Tensor> inputs() {
+            return List.of(a, b);
+        }
+    }
+
+    /// x W^T + b: x (..., in), weight (out, in), bias (out).
+    record Linear(Tensor x, Tensor weight, Optional<Tensor> bias) implements Op {
+        @Override
+        public List<Tensor> inputs() {
+            return Stream.concat(Stream.of(x, weight), bias.stream()).toList();
+        }
+    }
+
+    // ---- indexing, by I64
+
+    /// The elements of x at `index` along one dimension; other dimensions equal.
+    record Gather(Tensor x, int dim, Tensor index) implements Op {
+        @Override
+        public List<Tensor> inputs() {
+            return List.of(x);
+        }
+    }
+
+    /// Rows of weight (n, d): ids (...) gives (..., d).
+    record Embedding(Tensor weight, Tensor ids) implements Op {
+        @Override
+        public List<Tensor> inputs() {
+            return List.of(weight);
+        }
+    }
+
+    // ---- fused: one pass over memory where the definition takes several
+
+    /// Over the last dimension; its logarithm where `log`.
+    record Softmax(Tensor x, boolean log) implements Op {
+        @Override
+        public List<Tensor> inputs() {
+            return List.of(x);
+        }
+    }
+
+    /// x / sqrt(mean(x^2) + eps) weight over the last dimension. Kept: rstd (rows).
+    record RmsNorm(Tensor x, Tensor weight, double eps, Tensor rstd) implements Op {
+        @Override
+        public List<Tensor> inputs() {
+            return List.of(x, weight);
+        }
+    }
+
+    /// (x - mean) / sqrt(var + eps) weight + bias over the last dimension. Kept: mean, rstd (rows).
+    record LayerNorm(Tensor x, Tensor weight, Tensor bias, double eps, Tensor mean, Tensor rstd) implements Op {
+        @Override
+        public List<Tensor> inputs() {
+            return List.of(x, weight, bias);
+        }
+    }
+
+    /// Rotary position embedding of x (..., T, D) by tables (T, D/2), or (B, T, D/2) with one for each row of the
+    /// batch.
+    record Rope(Tensor x, Tensor cos, Tensor sin, boolean interleaved) implements Op {
+        @Override
+        public List<Tensor> inputs() {
+            return List.of(x);
+        }
+    }
+
+    /// silu(gate) up.
+    record SwiGlu(Tensor gate, Tensor up) implements Op {
+        @Override
+        public List<Tensor> inputs() {
+            return List.of(gate, up);
+        }
+    }
+
+    /// `-log softmax(logits)[target]` a row: logits (N, C), targets (N) I64, result (N); 0 where the target is
+    /// `ignoreIndex`. Kept: logSumExp (N).
+    record CrossEntropy(Tensor logits, Tensor targets, long ignoreIndex, Tensor logSumExp) implements Op {
+        @Override
+        public List<Tensor> inputs() {
+            return List.of(logits);
+        }
+    }
+
+    /// softmax(query key^T scale + mask) value: query (B, H, T, D), key (B, G, S, D), value (B, G, S, E) with H a
+    /// multiple of G; mask (additive, expands to (B, H, T, S)); where `causal`, query i sees keys up to i + S - T.
+    /// Kept: logSumExp (B, H, T).
+    record Attention(
+            Tensor query, Tensor key, Tensor value, Optional<Tensor> mask, boolean causal, double scale,
+            Tensor logSumExp) implements Op {
+        @Override
+        public List<Tensor> inputs() {
+            return List.of(query, key, value);
+        }
+    }
+}

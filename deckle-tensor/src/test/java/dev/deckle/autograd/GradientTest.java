@@ -1,0 +1,302 @@
+package dev.deckle.autograd;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import dev.deckle.kernel.UnaryFn;
+import dev.deckle.memory.Workspace;
+import dev.deckle.random.Generator;
+import dev.deckle.tensor.DType;
+import dev.deckle.tensor.Functional;
+import dev.deckle.tensor.Shape;
+import dev.deckle.tensor.Tensor;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.Function;
+import java.util.function.UnaryOperator;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.DynamicTest;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestFactory;
+
+/// Every operation's derivative against central differences in F64, with sizes that are all different.
+class GradientTest {
+    private final Generator random = new Generator(7);
+
+    private Tensor leaf(int... dims) {
+        return random.randn(dims).to(DType.F64).requireGrad();
+    }
+
+    private Tensor fixed(int... dims) {
+        return random.randn(dims).to(DType.F64);
+    }
+
+    private Tensor positive(int... dims) {
+        return random.rand(dims).to(DType.F64).add(0.5).requireGrad();
+    }
+
+    /// The loss is a weighted sum of the result, so that every element has its own gradient.
+    private void check(Function<List<Tensor>, Tensor> f, Tensor... leaves) {
+        List<Tensor> in = List.of(leaves);
+        Tensor probe;
+        try (NoGrad _ = NoGrad.open()) {
+            probe = f.apply(in);
+        }
+        Tensor weights = fixed(probe.shape().toArray());
+        double worst = GradCheck.worst(() -> f.apply(in).mul(weights).sum(), in, 1e-5);
+        assertTrue(worst < 2e-8, "worst error " + worst);
+    }
+
+    private void unary(UnaryOperator<Tensor> f, Tensor x) {
+        check(in -> f.apply(in.getFirst()), x);
+    }
+
+    @TestFactory
+    Stream<DynamicTest> functionsOfOneNumber() {
+        return Stream.of(UnaryFn.values()).map(f -> DynamicTest.dynamicTest(f.name(), () -> {
+            // away from kinks and poles
+            Tensor x = positive(3, 4);
+            unary(t -> byName(f, t), x);
+            if (f != UnaryFn.LOG && f != UnaryFn.SQRT && f != UnaryFn.RSQRT) {
+                unary(t -> byName(f, t), Tensor.of(new double[] {-2.3, -0.7, -0.11, 0.4, 3.1}).requireGrad());
+            }
+        }));
+    }
+
+    private static Tensor byName(UnaryFn f, Tensor x) {
+        return switch (f) {
+            case NEG -> x.neg();
+            case ABS -> x.abs();
+            case SIGN -> x.sign();
+            case EXP -> x.exp();
+            case LOG -> x.log();
+            case SQRT -> x.sqrt();
+            case RSQRT -> x.rsqrt();
+            case RECIPROCAL -> x.reciprocal();
+            case SIN -> x.sin();
+            case COS -> x.cos();
+            case TANH -> x.tanh();
+            case ERF -> x.erf();
+            case SIGMOID -> x.sigmoid();
+            case LOG_SIGMOID -> x.logSigmoid();
+            case RELU -> x.relu();
+            case SILU -> x.silu();
+            case GELU -> x.gelu();
+            case GELU_TANH -> x.geluTanh();
+        };
+    }
+
+    @Test
+    void functionsOfTwoNumbersBroadcast() {
+        int[][][] shapes = {{{3, 4}, {3, 4}}, {{3, 1, 5}, {4, 1}}, {{2, 3}, {}}, {{1}, {2, 3}}, {{2, 1, 3}, {2, 4, 3}}};
+        for (int[][] s : shapes) {
+            check(in -> in.get(0).add(in.get(1)), leaf(s[0]), leaf(s[1]));
+            check(in -> in.get(0).sub(in.get(1)), leaf(s[0]), leaf(s[1]));
+            check(in -> in.get(0).mul(in.get(1)), leaf(s[0]), leaf(s[1]));
+            check(in -> in.get(0).div(in.get(1)), leaf(s[0]), positive(s[1]));
+            check(in -> in.get(0).pow(in.get(1)), positive(s[0]), leaf(s[1]));
+            check(in -> in.get(0).maximum(in.get(1)), leaf(s[0]), leaf(s[1]));
+            check(in -> in.get(0).minimum(in.get(1)), leaf(s[0]), leaf(s[1]));
+            Tensor a = leaf(s[0]);
+            Tensor b = leaf(s[1]);
+            Tensor condition = a.detach().gt(b.detach());
+            check(in -> in.get(0).where(condition, in.get(1)), a, b);
+        }
+    }
+
+    @Test
+    void equalElementsShareTheGradientOfAMaximum() {
+        Tensor a = Tensor.of(new double[] {1, 2, 2}).requireGrad();
+        Tensor b = Tensor.of(new double[] {1, 1, 3}).requireGrad();
+        a.maximum(b).sum().backward();
+        assertEquals(List.of(0.5, 1.0, 0.0), boxed(a.grad()));
+        assertEquals(List.of(0.5, 0.0, 1.0), boxed(b.grad()));
+        Tensor c = Tensor.of(new double[] {2, 5, 5}).requireGrad();
+        c.max(0, false).backward();
+        assertEquals(List.of(0.0, 0.5, 0.5), boxed(c.grad()));
+    }
+
+    private static List<Double> boxed(Tensor t) {
+        List<Double> l = new ArrayList<>();
+        for (double d : t.toDoubles()) {
+            l.add(d);
+        }
+        return l;
+    }
+
+    @Test
+    void movements() {
+        unary(x -> x.affine(-1.5, 0.25), leaf(2, 3));
+        unary(x -> x.reshape(6, -1).square(), leaf(2, 3, 4));
+        unary(x -> x.permute(2, 0, 1).square(), leaf(2, 3, 4));
+        unary(x -> x.permute(2, 0, 1).reshape(-1).square(), leaf(2, 3, 4));
+        unary(x -> x.expand(5, 2, 3).square(), leaf(2, 1));
+        unary(x -> x.slice(1, 1, 6, 2).square(), leaf(3, 7));
+        unary(x -> x.slice(0, 0, 2).mul(x.slice(0, 1, 3)), leaf(3, 4)); // two slices of one tensor
+        unary(x -> x.unsqueeze(1).squeeze(1).t().unsqueeze(0).square(), leaf(2, 3));
+        unary(x -> x.t().contiguous().square(), leaf(2, 3));
+        check(in -> Functional.concat(List.of(in.get(0), in.get(1), in.get(0)), 1).square(), leaf(2, 3), leaf(2, 5));
+        unary(x -> x.chunk(3, -1).get(1).square(), leaf(2, 6));
+    }
+
+    @Test
+    void reductions() {
+        for (int d = 0; d < 3; d++) {
+            int dim = d;
+            unary(x -> x.sum(dim, false).square(), leaf(2, 3, 4));
+            unary(x -> x.mean(dim, true).square(), leaf(2, 3, 4));
+            unary(x -> x.max(dim, false).square(), leaf(2, 3, 4));
+            unary(x -> x.cumsum(dim).square(), leaf(2, 3, 4));
+            unary(x -> x.softmax(dim), leaf(2, 3, 4));
+            unary(x -> x.logSoftmax(dim), leaf(2, 3, 4));
+        }
+        unary(Tensor::mean, leaf(2, 3));
+    }
+
+    @Test
+    void products() {
+        check(in -> in.get(0).matmul(in.get(1)), leaf(3, 4), leaf(4, 5));
+        check(in -> in.get(0).matmul(in.get(1)), leaf(2, 3, 4), leaf(4, 5));
+        check(in -> in.get(0).matmul(in.get(1).t()), leaf(2, 3, 4), leaf(2, 5, 4));
+        check(in -> in.get(0).t().matmul(in.get(1)), leaf(2, 7, 4, 3), leaf(2, 7, 4, 5));
+        check(in -> in.get(0).transpose(1, 2).matmul(in.get(1)), leaf(2, 3, 5, 4), leaf(2, 5, 4, 6));
+        check(in -> Functional.linear(in.get(0), in.get(1), Optional.empty()), leaf(2, 3, 4), leaf(5, 4));
+        check(in -> Functional.linear(in.get(0), in.get(1), Optional.of(in.get(2))), leaf(3, 4), leaf(5, 4), leaf(5));
+        // one weight twice: gradients add up
+        check(in -> Functional.linear(Functional.linear(in.get(0), in.get(1), Optional.empty()), in.get(1),
+                Optional.empty()), leaf(3, 4), leaf(4, 4));
+        check(in -> in.get(0).matmul(in.get(1)).add(in.get(0).matmul(in.get(1).mul(2))), leaf(3, 4), leaf(4, 5));
+    }
+
+    @Test
+    void lookUps() {
+        Tensor ids = Tensor.of(new long[] {2, 0, 2, 1, 2, 2}, 2, 3);
+        unary(w -> Functional.embedding(w, ids).square(), leaf(4, 5));
+        Tensor index = Tensor.of(new long[] {1, 1, 0, 2, 3, 1}, 2, 3);
+        unary(x -> x.gather(1, index).square(), leaf(2, 4));
+        unary(x -> x.gather(0, Tensor.of(new long[] {1, 1, 0}, 1, 3)).square(), leaf(2, 3));
+    }
+
+    @Test
+    void norms() {
+        check(in -> Functional.rmsNorm(in.get(0), in.get(1), 1e-5), leaf(2, 3, 7), leaf(7));
+        check(in -> Functional.layerNorm(in.get(0), in.get(1), in.get(2), 1e-5), leaf(5, 7), leaf(7), leaf(7));
+    }
+
+    @Test
+    void rotations() {
+        for (boolean interleaved : new boolean[] {false, true}) {
+            Tensor cos = fixed(5, 3);
+            Tensor sin = fixed(5, 3);
+            unary(x -> Functional.rope(x, cos, sin, interleaved), leaf(2, 4, 5, 6));
+            unary(x -> Functional.rope(x.transpose(1, 2), cos, sin, interleaved), leaf(2, 5, 4, 6));
+            unary(x -> Functional.rope(x, cos, sin, interleaved), leaf(5, 6));
+            Tensor cosB = fixed(2, 5, 3);
+            Tensor sinB = fixed(2, 5, 3);
+            unary(x -> Functional.rope(x, cosB, sinB, interleaved), leaf(2, 4, 5, 6));
+        }
+    }
+
+    @Test
+    void swigluAndCrossEntropy() {
+        check(in -> Functional.swiglu(in.get(0), in.get(1)), leaf(3, 5), leaf(3, 5));
+        Tensor targets = Tensor.of(new long[] {4, -100, 0, 2});
+        unary(x -> Functional.crossEntropy(x, targets, -100), leaf(4, 5));
+    }
+
+    @Test
+    void attention() {
+        Map<String, int[]> sizes = new LinkedHashMap<>(); // B, H, G, T, S, D, E
+        sizes.put("heads share keys", new int[] {2, 6, 2, 3, 5, 4, 3});
+        sizes.put("one key head", new int[] {1, 3, 1, 4, 4, 2, 2});
+        sizes.put("each its own", new int[] {2, 2, 2, 5, 3, 3, 4});
+        sizes.forEach((_, z) -> {
+            for (boolean causal : new boolean[] {false, true}) {
+                for (int m = 0; m < 2; m++) {
+                    Optional<Tensor> mask = m == 0 ? Optional.empty()
+                            : Optional.of(fixed(z[0], 1, z[3], z[4]));
+                    check(in -> Functional.attention(in.get(0), in.get(1), in.get(2), mask, causal, 0.37),
+                            leaf(z[0], z[1], z[3], z[5]), leaf(z[0], z[2], z[4], z[5]), leaf(z[0], z[2], z[4], z[6]));
+                }
+            }
+        });
+    }
+
+    @Test
+    void gradientsAddUpInLeavesUntilZeroed() {
+        Tensor x = Tensor.of(new double[] {1, 2}).requireGrad();
+        x.square().sum().backward();
+        x.square().sum().backward();
+        assertEquals(List.of(4.0, 8.0), boxed(x.grad()));
+        x.leaf().orElseThrow().zero();
+        x.mul(3).sum().backward();
+        assertEquals(List.of(3.0, 3.0), boxed(x.grad()));
+    }
+
+    @Test
+    void aTensorUsedManyTimes() {
+        unary(x -> {
+            Tensor y = x.mul(2);
+            return y.mul(y).add(y).add(y.exp()).sub(x);
+        }, leaf(3, 2));
+    }
+
+    @Test
+    void theCallersGradientIsNotChanged() {
+        Tensor x = leaf(2, 3);
+        Tensor g = Tensor.full(DType.F64, 1, 2, 3);
+        x.add(x.mul(2)).add(x.mul(3)).backward(g);
+        assertEquals(List.of(1.0, 1.0, 1.0, 1.0, 1.0, 1.0), boxed(g));
+        assertEquals(List.of(6.0, 6.0, 6.0, 6.0, 6.0, 6.0), boxed(x.grad()));
+    }
+
+    @Test
+    void insideAWorkspaceTheGraphGivesItsMemoryBack() {
+        Tensor w = leaf(64, 64);
+        long peakOfTwo = peak(w, 2);
+        long peakOfTwenty = peak(w, 20);
+        // twenty layers keep twenty activations, but not twenty gradients as well
+        assertTrue(peakOfTwenty < peakOfTwo * 10.0, peakOfTwo + " then " + peakOfTwenty);
+        try (Workspace _ = Workspace.open()) {
+            Tensor x = fixed(8, 64);
+            Tensor h = Functional.linear(x, w, Optional.empty());
+            Tensor loss = h.square().sum();
+            loss.backward();
+            assertTrue(Double.isFinite(loss.item()));
+            var e = assertThrows(IllegalStateException.class, h::toDoubles);
+            assertTrue(e.getMessage().contains("released by backward()"), e.getMessage());
+            assertEquals(64 * 64, w.grad().numel());
+        }
+    }
+
+    private long peak(Tensor w, int layers) {
+        try (var step = Workspace.open()) {
+            Tensor x = fixed(64, 64);
+            for (int i = 0; i < layers; i++) {
+                x = Functional.linear(x, w, Optional.empty()).tanh();
+            }
+            long before = step.usedBytes();
+            x.sum().backward();
+            assertTrue(step.usedBytes() < before, "backward() gives memory back");
+            return before;
+        }
+    }
+
+    @Test
+    void nothingIsRecordedInsideNoGrad() {
+        Tensor x = leaf(2);
+        try (NoGrad _ = NoGrad.open()) {
+            assertTrue(!x.mul(2).requiresGrad());
+        }
+        assertTrue(x.mul(2).requiresGrad());
+        assertTrue(!x.mul(2).detach().requiresGrad());
+        assertThrows(IllegalStateException.class, () -> x.detach().sum().backward());
+        assertThrows(IllegalArgumentException.class, () -> x.mul(2).backward());
+        assertThrows(IllegalStateException.class, () -> x.mul(2).requireGrad());
+        assertThrows(IllegalStateException.class, () -> Tensor.zeros(DType.F64, Shape.of(2)).requireGrad().grad());
+    }
+}

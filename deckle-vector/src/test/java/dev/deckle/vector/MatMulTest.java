@@ -1,0 +1,98 @@
+package dev.deckle.vector;
+
+import static dev.deckle.tensor.DType.F32;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+
+import dev.deckle.kernel.Team;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+class MatMulTest {
+    /// One product in all its layouts. Rows of all operands have a few elements between them, and the tolerance is 64
+    /// roundings of the likely size of the partial sums.
+    private static void check(int m, int n, int k, boolean transposeA, boolean transposeB, boolean accumulate,
+            Team team) {
+        int ars = transposeA ? 1 : k + 3;
+        int acs = transposeA ? m + 5 : 1;
+        int brs = transposeB ? 1 : n + 2;
+        int bcs = transposeB ? k + 1 : 1;
+        int crs = n + 4;
+        try (Twin twin = new Twin()) {
+            float[] as = Twin.normal(transposeA ? k * acs : m * ars, 1);
+            float[] bs = Twin.normal(transposeB ? n * bcs : k * brs, 2);
+            var a = twin.array(as);
+            var b = twin.array(bs);
+            var c = twin.array(Twin.normal(m * crs, 3));
+            twin.run(x -> x.matmul(
+                    F32, m, n, k, a.at(), ars, acs, b.at(), brs, bcs, c.at(), crs, accumulate, team));
+            String what = "(" + m + ", " + n + ", " + k + ") transposed " + transposeA + transposeB + " at ";
+            for (int i = 0; i < m; i++) {
+                for (int j = 0; j < crs; j++) {
+                    int at = i * crs + j;
+                    double tolerance =
+                            j < n ? 64 * Math.ulp(1f) * (1 + magnitude(as, i, ars, acs, bs, j, brs, bcs, k)) : 0;
+                    Twin.close(c.expected(at), c.get(at), tolerance, what + i + ", " + j);
+                }
+            }
+        }
+    }
+
+    private static double magnitude(
+            float[] a, int i, int ars, int acs, float[] b, int j, int brs, int bcs, int k) {
+        double sum = 0;
+        for (int p = 0; p < k; p++) {
+            sum += Math.abs((double) a[i * ars + p * acs] * b[p * brs + j * bcs]);
+        }
+        return sum / Math.sqrt(Math.max(k, 1));
+    }
+
+    private static void layouts(int m, int n, int k) {
+        for (int layout = 0; layout < 8; layout++) {
+            check(m, n, k, (layout & 1) > 0, (layout & 2) > 0, (layout & 4) > 0, Team.serial());
+        }
+    }
+
+    @Test
+    void awkwardSizes() {
+        int[] sizes = Twin.SIZES;
+        for (int i = 0; i < sizes.length; i++) {
+            for (int j = 0; j < sizes.length; j++) {
+                layouts(sizes[i], sizes[j], sizes[(3 * i + 7 * j + 5) % sizes.length]);
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"8, 300, 70", "9, 300, 70", "97, 33, 256", "96, 32, 257", "95, 31, 513", "200, 530, 40", "1, 1, 1000"})
+    void edgesOfBlocks(int m, int n, int k) {
+        layouts(m, n, k);
+    }
+
+    @Test
+    void moreColumnsThanArePackedAtOnce() {
+        check(10, 8200, 9, false, true, false, new Team(2));
+        check(2, 8200, 9, false, false, false, new Team(2));
+    }
+
+    @ParameterizedTest
+    @CsvSource({"200, 1100, 300", "3, 1100, 300", "1100, 3, 300"})
+    void sameBitsForAnyTeam(int m, int n, int k) {
+        int[] bits = new int[m * n];
+        for (int threads = 1; threads <= 3; threads++) {
+            try (Twin twin = new Twin()) {
+                var a = twin.array(Twin.normal(m * k, 1));
+                var b = twin.array(Twin.normal(n * k, 2));
+                var c = twin.result(m * n);
+                Twin.VECTOR.matmul(F32, m, n, k, a.at(), k, 1, b.at(), 1, k, c.at(), n, false, new Team(threads));
+                for (int i = 0; i < bits.length; i++) {
+                    int found = Float.floatToRawIntBits(c.get(i));
+                    if (threads > 1) {
+                        assertEquals(bits[i], found, threads + " threads at " + i);
+                    }
+                    bits[i] = found;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,347 @@
+package dev.deckle.x86;
+
+import java.util.Arrays;
+
+/// A small x86-64 assembler: the instructions that the kernels use and no others.
+///
+/// Vector instructions are written once. At 512 bits they are encoded as EVEX, below as VEX, which has the same
+/// opcodes, 16 registers in place of 32, and no mask registers. Encodings: Intel 64 and IA-32 Architectures Software
+/// Developer's Manual, volume 2.
+final class Asm {
+    /// General registers, in the order of their numbers.
+    enum Reg { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15 }
+
+    /// `[base + index scale + disp]`; without an index, `scale` is 0.
+    record Mem(Reg base, Reg index, int scale, int disp) {
+        static Mem at(Reg base, int disp) {
+            return new Mem(base, Reg.RAX, 0, disp);
+        }
+
+        static Mem at(Reg base, Reg index, int scale, int disp) {
+            return new Mem(base, index, scale, disp);
+        }
+
+        Mem plus(int more) {
+            return new Mem(base, index, scale, disp + more);
+        }
+    }
+
+    /// A vector instruction: opcode map (1: 0F, 2: 0F38, 3: 0F3A), prefix (0: none, 1: 66, 2: F3, 3: F2), W, opcode,
+    /// and the bytes of its memory operand (0: a whole vector), in which EVEX counts short displacements.
+    record Op(int map, int prefix, int w, int code, int unit) {
+        Op(int map, int prefix, int w, int code) {
+            this(map, prefix, w, code, 0);
+        }
+    }
+
+    static final Op VMOVUPS = new Op(1, 0, 0, 0x10);
+    static final Op VMOVUPS_STORE = new Op(1, 0, 0, 0x11);
+    static final Op VMASKMOVPS = new Op(2, 1, 0, 0x2C);
+    static final Op VMASKMOVPS_STORE = new Op(2, 1, 0, 0x2E);
+    static final Op VBROADCASTSS = new Op(2, 1, 0, 0x18, 4);
+    static final Op VFMADD231PS = new Op(2, 1, 0, 0xB8);
+    static final Op VADDPS = new Op(1, 0, 0, 0x58);
+    static final Op VHADDPS = new Op(1, 3, 0, 0x7C);
+    static final Op VXORPS = new Op(1, 0, 0, 0x57);
+    static final Op VUNPCKLPS = new Op(1, 0, 0, 0x14);
+    static final Op VUNPCKHPS = new Op(1, 0, 0, 0x15);
+    static final Op VUNPCKLPD = new Op(1, 1, 1, 0x14);
+    static final Op VUNPCKHPD = new Op(1, 1, 1, 0x15);
+    static final Op VSHUFF32X4 = new Op(3, 1, 0, 0x23);
+    static final Op VPERM2F128 = new Op(3, 1, 0, 0x06);
+    static final Op VEXTRACTF128 = new Op(3, 1, 0, 0x19);
+
+    private static final int UNMASKED = 0;
+    /// The mask register of AVX-512 that [#mask] sets, and its stand-in without AVX-512.
+    private static final int K1 = 1;
+    private static final int MASK_VECTOR = 15;
+
+    final Isa isa;
+    private byte[] code = new byte[1 << 16];
+    private int size;
+
+    Asm(Isa isa) {
+        this.isa = isa;
+    }
+
+    int size() {
+        return size;
+    }
+
+    byte[] bytes() {
+        return Arrays.copyOf(code, size);
+    }
+
+    void align(int to) {
+        while (size % to != 0) {
+            put(0x90);
+        }
+    }
+
+    void put(int b) {
+        if (size == code.length) {
+            code = Arrays.copyOf(code, 2 * size);
+        }
+        code[size++] = (byte) b;
+    }
+
+    void put32(int v) {
+        for (int i = 0; i < 32; i += 8) {
+            put(v >> i);
+        }
+    }
+
+    // ---- vectors of the instruction set's width
+
+    void vector(Op op, int dst, int src1, int src2) {
+        vector(isa.bits(), op, dst, src1, src2);
+    }
+
+    void vector(Op op, int dst, int src1, Mem src2) {
+        vector(isa.bits(), op, dst, src1, src2, UNMASKED);
+    }
+
+    void shuffle(Op op, int dst, int src1, int src2, int imm) {
+        vector(op, dst, src1, src2);
+        put(imm);
+    }
+
+    void zero(int dst) {
+        vector(VXORPS, dst, dst, dst);
+    }
+
+    void broadcast(int dst, Mem src) {
+        vector(VBROADCASTSS, dst, 0, src);
+    }
+
+    void load(int dst, Mem src) {
+        vector(VMOVUPS, dst, 0, src);
+    }
+
+    void store(Mem dst, int src) {
+        vector(VMOVUPS_STORE, src, 0, dst);
+    }
+
+    /// Takes the mask for masked loads and stores: the bits of its lanes for AVX-512, else the address of a vector,
+    /// which then stays in the last vector register.
+    void mask(Reg r) {
+        if (isa == Isa.AVX512) {
+            put(0xC4); // kmovw k1, r32
+            put(0xC1 | (~high(r) & 1) << 5);
+            put(0x78);
+            put(0x92);
+            registers(K1, r.ordinal());
+        } else {
+            load(MASK_VECTOR, Mem.at(r, 0));
+        }
+    }
+
+    /// Lanes outside the mask are zero and their memory is not touched.
+    void loadMasked(int dst, Mem src) {
+        if (isa == Isa.AVX512) {
+            vector(isa.bits(), VMOVUPS, dst, 0, src, 0x80 | K1);
+        } else {
+            vector(VMASKMOVPS, dst, MASK_VECTOR, src);
+        }
+    }
+
+    void storeMasked(Mem dst, int src) {
+        if (isa == Isa.AVX512) {
+            vector(isa.bits(), VMOVUPS_STORE, src, 0, dst, K1);
+        } else {
+            vector(VMASKMOVPS_STORE, src, MASK_VECTOR, dst);
+        }
+    }
+
+    // ---- vectors of any width
+
+    void vector(int bits, Op op, int reg, int v, int rm) {
+        prefix(bits, op, reg, v, rm >> 4 & 1, rm >> 3 & 1, UNMASKED);
+        registers(reg, rm);
+    }
+
+    /// `mask`: the number of a mask register; with 0x80, lanes outside are zeroed, not kept.
+    void vector(int bits, Op op, int reg, int v, Mem m, int mask) {
+        prefix(bits, op, reg, v, m.scale > 0 ? high(m.index) : 0, high(m.base), mask);
+        memory(reg, m, bits == 512 ? op.unit > 0 ? op.unit : 64 : 1);
+    }
+
+    private void prefix(int bits, Op op, int reg, int v, int x, int b, int mask) {
+        boolean evex = bits == 512;
+        if (!evex && ((reg | v) > 15 || mask != UNMASKED)) {
+            throw new IllegalArgumentException("only EVEX has registers above 15 and masks");
+        }
+        // extension bits of the registers are stored inverted
+        int rxb = (~reg >> 3 & 1) << 7 | (~x & 1) << 6 | (~b & 1) << 5;
+        int wvp = op.w << 7 | (~v & 15) << 3 | op.prefix;
+        if (evex) {
+            put(0x62);
+            put(rxb | (~reg >> 4 & 1) << 4 | op.map);
+            put(wvp | 4);
+            put(mask | 2 << 5 | (~v >> 4 & 1) << 3);
+        } else {
+            put(0xC4);
+            put(rxb | op.map);
+            put(wvp | (bits == 256 ? 4 : 0));
+        }
+        put(op.code);
+    }
+
+    void vzeroupper() {
+        put(0xC5);
+        put(0xF8);
+        put(0x77);
+    }
+
+    // ---- operands
+
+    private static int high(Reg r) {
+        return r.ordinal() >> 3;
+    }
+
+    private void registers(int reg, int rm) {
+        put(0xC0 | (reg & 7) << 3 | rm & 7);
+    }
+
+    private void memory(int reg, Mem m, int unit) {
+        int base = m.base.ordinal() & 7;
+        boolean sib = m.scale > 0 || base == 4; // RSP and R12 as a base need the second byte
+        int units = m.disp / unit;
+        boolean shortDisp = m.disp % unit == 0 && units == (byte) units;
+        int mod = m.disp == 0 && base != 5 ? 0 : shortDisp ? 1 : 2;
+        put(mod << 6 | (reg & 7) << 3 | (sib ? 4 : base));
+        if (sib) {
+            int scale = Integer.numberOfTrailingZeros(Math.max(m.scale, 1));
+            put(scale << 6 | (m.scale > 0 ? m.index.ordinal() & 7 : 4) << 3 | base);
+        }
+        if (mod == 1) {
+            put(units);
+        } else if (mod == 2) {
+            put32(m.disp);
+        }
+    }
+
+    // ---- general registers, 64 bits
+
+    private void rex(int reg, int index, int base) {
+        put(0x48 | reg << 2 | index << 1 | base);
+    }
+
+    private void general(int op, int reg, Reg rm) {
+        rex(reg >> 3, 0, high(rm));
+        put(op);
+        registers(reg, rm.ordinal());
+    }
+
+    private void general(int op, int reg, Mem m) {
+        rex(reg >> 3, m.scale > 0 ? high(m.index) : 0, high(m.base));
+        put(op);
+        memory(reg, m, 1);
+    }
+
+    void mov(Reg dst, Reg src) {
+        general(0x89, src.ordinal(), dst);
+    }
+
+    void mov(Reg dst, Mem src) {
+        general(0x8B, dst.ordinal(), src);
+    }
+
+    void mov(Mem dst, Reg src) {
+        general(0x89, src.ordinal(), dst);
+    }
+
+    void lea(Reg dst, Mem src) {
+        general(0x8D, dst.ordinal(), src);
+    }
+
+    void add(Reg dst, Reg src) {
+        general(0x01, src.ordinal(), dst);
+    }
+
+    void add(Reg dst, Mem src) {
+        general(0x03, dst.ordinal(), src);
+    }
+
+    void add(Reg dst, int imm) {
+        boolean small = imm == (byte) imm;
+        general(small ? 0x83 : 0x81, 0, dst);
+        if (small) {
+            put(imm);
+        } else {
+            put32(imm);
+        }
+    }
+
+    void dec(Reg r) {
+        general(0xFF, 1, r);
+    }
+
+    void dec(Mem m) {
+        general(0xFF, 1, m);
+    }
+
+    void test(Reg r) {
+        general(0x85, r.ordinal(), r);
+    }
+
+    void zero(Reg r) {
+        general(0x31, r.ordinal(), r);
+    }
+
+    void push(Reg r) {
+        rex(0, 0, high(r));
+        put(0x50 | r.ordinal() & 7);
+    }
+
+    void pop(Reg r) {
+        rex(0, 0, high(r));
+        put(0x58 | r.ordinal() & 7);
+    }
+
+    /// Into the first-level cache; never faults.
+    void prefetch(Mem m) {
+        rex(0, m.scale > 0 ? high(m.index) : 0, high(m.base));
+        put(0x0F);
+        put(0x18);
+        memory(1, m, 1);
+    }
+
+    void cpuid() {
+        put(0x0F);
+        put(0xA2);
+    }
+
+    void xgetbv() {
+        put(0x0F);
+        put(0x01);
+        put(0xD0);
+    }
+
+    void ret() {
+        put(0xC3);
+    }
+
+    // ---- jumps
+
+    /// Back to a position, unless the last result was zero.
+    void loop(int target) {
+        put(0x0F);
+        put(0x85);
+        put32(target - size - 4);
+    }
+
+    /// Forward where the last result was zero, to where [#land] is told the returned number.
+    int skipIfZero() {
+        put(0x0F);
+        put(0x84);
+        put32(0);
+        return size;
+    }
+
+    void land(int skip) {
+        for (int i = 0; i < 4; i++) {
+            code[skip - 4 + i] = (byte) (size - skip >> 8 * i);
+        }
+    }
+}

@@ -1,0 +1,88 @@
+package dev.deckle.x86;
+
+import dev.deckle.x86.Tile.Form;
+import dev.deckle.x86.Tile.Width;
+import java.lang.foreign.MemorySegment;
+import java.util.ArrayList;
+import java.util.List;
+
+/// All kernels of one instruction set, emitted together and executable.
+final class Code {
+    /// One kernel's place in the code.
+    record Entry(String name, int start, int end) {}
+
+    final Isa isa;
+    final List<Entry> entries = new ArrayList<>();
+    final byte[] bytes;
+    final MemorySegment copy;
+    final MemorySegment transpose;
+    final MemorySegment transposeEdge;
+    private final MemorySegment[][][] tiles;
+    private final MemorySegment[] dots;
+    private final long masks;
+
+    Code(Isa isa) {
+        this.isa = isa;
+        Asm asm = new Asm(isa);
+        List<Tile> tileKinds = new ArrayList<>();
+        for (Form form : Form.values()) {
+            for (Width width : Width.values()) {
+                for (int rows = 1; rows <= isa.rows; rows++) {
+                    tileKinds.add(new Tile(rows, form, width, Asm.VFMADD231PS));
+                }
+            }
+        }
+        for (Tile t : tileKinds) {
+            emit(asm, "tile " + t.form() + " " + t.width() + " " + t.rows(), () -> t.emit(asm));
+        }
+        emit(asm, "copy", () -> Pack.copy(asm));
+        emit(asm, "transpose", () -> Pack.transpose(asm));
+        emit(asm, "transposeEdge", () -> Pack.transposeEdge(asm));
+        for (int rows = 1; rows <= Dot.maxRows(isa); rows++) {
+            Dot dot = new Dot(rows);
+            emit(asm, "dot " + rows, () -> dot.emit(asm));
+        }
+        // vectors of set and unset lanes: the mask of w lanes starts `lanes - w` numbers in
+        asm.align(64);
+        int table = asm.size();
+        for (int i = 0; i < 2 * isa.lanes; i++) {
+            asm.put32(i < isa.lanes ? -1 : 0);
+        }
+        bytes = asm.bytes();
+        MemorySegment code = Linux.executable(bytes);
+        masks = code.address() + table;
+
+        tiles = new MemorySegment[Form.values().length][Width.values().length][isa.rows + 1];
+        int i = 0;
+        for (Tile t : tileKinds) {
+            tiles[t.form().ordinal()][t.width().ordinal()][t.rows()] = code.asSlice(entries.get(i++).start);
+        }
+        copy = code.asSlice(entries.get(i++).start);
+        transpose = code.asSlice(entries.get(i++).start);
+        transposeEdge = code.asSlice(entries.get(i++).start);
+        dots = new MemorySegment[Dot.maxRows(isa) + 1];
+        for (int rows = 1; rows < dots.length; rows++) {
+            dots[rows] = code.asSlice(entries.get(i++).start);
+        }
+    }
+
+    private void emit(Asm asm, String name, Runnable body) {
+        asm.align(64);
+        int start = asm.size();
+        body.run();
+        entries.add(new Entry(name, start, asm.size()));
+    }
+
+    MemorySegment tile(int rows, Form form, Width width) {
+        return tiles[form.ordinal()][width.ordinal()][rows];
+    }
+
+    MemorySegment dot(int rows) {
+        return dots[rows];
+    }
+
+    /// The argument that masks a vector to its first `lanes` lanes.
+    long mask(int lanes) {
+        return isa == Isa.AVX512 ? (1L << lanes) - 1 : masks + 4L * (isa.lanes - lanes);
+    }
+}

@@ -1,0 +1,152 @@
+package dev.deckle.x86;
+
+import static dev.deckle.x86.Asm.Mem.at;
+import static dev.deckle.x86.Asm.Reg.*;
+
+import dev.deckle.x86.Asm.Mem;
+import dev.deckle.x86.Asm.Reg;
+
+/// Emits the kernels that lay a matrix out as strips: one vector wide, contiguous, a vector for each k.
+final class Pack {
+    private Pack() {}
+
+    /// From a matrix whose rows run across the strips (row k of B; column k of A): of each row `strips` pieces,
+    /// `advance` bytes apart, the masked lanes of each, to strips whose vectors begin `step` bytes apart. Whole vectors
+    /// are stored, in order, so that with a smaller step the next covers what the last had too much.
+    /// ```
+    /// void copy(from, ld, to, strip, strips, advance, kc, mask, step)
+    /// ```
+    static void copy(Asm asm) {
+        Reg from = RDI;
+        Reg ld = RSI;
+        Reg to = RDX;
+        Reg strip = RCX;
+        Reg strips = R8;
+        Reg advance = R9;
+        Reg k = R10;
+        asm.push(RBX);
+        asm.mov(k, at(RSP, 16));
+        asm.mov(RAX, at(RSP, 24));
+        asm.mask(RAX);
+        Mem step = at(RSP, 32);
+        int row = asm.size();
+        asm.mov(RAX, from);
+        asm.mov(R11, to);
+        asm.mov(RBX, strips);
+        int piece = asm.size();
+        asm.loadMasked(0, at(RAX, 0));
+        asm.store(at(R11, 0), 0);
+        asm.add(RAX, advance);
+        asm.add(R11, strip);
+        asm.dec(RBX);
+        asm.loop(piece);
+        asm.add(from, ld);
+        asm.add(to, step);
+        asm.dec(k);
+        asm.loop(row);
+        asm.pop(RBX);
+        asm.vzeroupper();
+        asm.ret();
+    }
+
+    /// From a matrix whose rows run along k, `lanes` rows to a strip and strips `advance` bytes apart: square blocks,
+    /// transposed in registers.
+    /// ```
+    /// void transpose(from, ld, to, strip, strips, advance, blocks)      a block is `lanes` numbers along k
+    /// ```
+    static void transpose(Asm asm) {
+        Reg from = RDI;
+        Reg ld = RSI;
+        Reg to = RDX;
+        Reg strip = RCX;
+        Reg strips = R8;
+        Reg advance = R9;
+        Mem blocks = at(RSP, 16);
+        asm.push(RBX);
+        int next = asm.size();
+        asm.mov(R10, from);
+        asm.mov(R11, to);
+        asm.mov(RBX, blocks);
+        int block = asm.size();
+        asm.mov(RAX, R10);
+        for (int i = 0; i < asm.isa.lanes; i++) {
+            asm.load(i, at(RAX, 0));
+            asm.add(RAX, ld);
+        }
+        square(asm, R11);
+        asm.add(R10, asm.isa.bytes());
+        asm.add(R11, asm.isa.lanes * asm.isa.bytes());
+        asm.dec(RBX);
+        asm.loop(block);
+        asm.add(from, advance);
+        asm.add(to, strip);
+        asm.dec(strips);
+        asm.loop(next);
+        asm.pop(RBX);
+        asm.vzeroupper();
+        asm.ret();
+    }
+
+    /// One block at the edge: `rows` rows, and of each the numbers of the mask. Missing rows are zero.
+    /// ```
+    /// void transposeEdge(from, ld, to, rows, mask)
+    /// ```
+    static void transposeEdge(Asm asm) {
+        Reg from = RDI;
+        Reg ld = RSI;
+        Reg to = RDX;
+        Reg rows = RCX;
+        asm.mask(R8);
+        for (int i = 0; i < asm.isa.lanes; i++) {
+            asm.zero(i);
+        }
+        int[] done = new int[asm.isa.lanes];
+        for (int i = 0; i < asm.isa.lanes; i++) {
+            asm.loadMasked(i, at(from, 0));
+            asm.add(from, ld);
+            asm.dec(rows);
+            done[i] = asm.skipIfZero();
+        }
+        for (int skip : done) {
+            asm.land(skip);
+        }
+        square(asm, to);
+        asm.vzeroupper();
+        asm.ret();
+    }
+
+    /// Transposes the block whose rows are the first `lanes` registers, and stores its columns one after the other: two
+    /// rounds of unpacking transpose 4 x 4 numbers inside each 128-bit lane, then whole lanes change places.
+    private static void square(Asm asm, Reg to) {
+        int n = asm.isa.lanes;
+        for (int i = 0; i < n; i += 2) {
+            asm.vector(Asm.VUNPCKLPS, n + i, i, i + 1);
+            asm.vector(Asm.VUNPCKHPS, n + i + 1, i, i + 1);
+        }
+        for (int i = 0; i < n; i += 4) {
+            for (int j = 0; j < 2; j++) {
+                asm.vector(Asm.VUNPCKLPD, i + 2 * j, n + i + j, n + i + j + 2);
+                asm.vector(Asm.VUNPCKHPD, i + 2 * j + 1, n + i + j, n + i + j + 2);
+            }
+        }
+        // register 4g + j, lane q now holds rows 4g..4g+3 of column 4q + j
+        for (int j = 0; j < 4; j++) {
+            if (asm.isa == Isa.AVX2) {
+                for (int q = 0; q < 2; q++) {
+                    asm.shuffle(Asm.VPERM2F128, n + j, j, 4 + j, q == 0 ? 0x20 : 0x31);
+                    asm.store(at(to, (4 * q + j) * asm.isa.bytes()), n + j);
+                }
+                continue;
+            }
+            for (int odd = 0; odd < 2; odd++) { // lanes 0 and 2, then 1 and 3
+                int select = odd == 0 ? 0x88 : 0xDD;
+                asm.shuffle(Asm.VSHUFF32X4, n, j, 4 + j, select);
+                asm.shuffle(Asm.VSHUFF32X4, n + 1, 8 + j, 12 + j, select);
+                for (int q = odd; q < 4; q += 2) {
+                    asm.shuffle(Asm.VSHUFF32X4, n + 2 + q, n, n + 1, q < 2 ? 0x88 : 0xDD);
+                    asm.store(at(to, (4 * q + j) * asm.isa.bytes()), n + 2 + q);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,23 @@
+package dev.deckle.x86;
+
+import java.util.concurrent.ConcurrentLinkedDeque;
+
+/// Memory for packed blocks of A and B, two equal halves. Each running product has one to itself; they are kept for the
+/// next, so there are never more than products that ran at once. Memory that no product touched costs nothing.
+final class PackBuffers {
+    /// Bytes in a half.
+    static final long HALF = 32L << 20;
+
+    private static final ConcurrentLinkedDeque<Long> IDLE = new ConcurrentLinkedDeque<>();
+
+    private PackBuffers() {}
+
+    static long take() {
+        Long idle = IDLE.pollFirst();
+        return idle != null ? idle : Linux.reserve(2 * HALF);
+    }
+
+    static void giveBack(long buffer) {
+        IDLE.addFirst(buffer);
+    }
+}

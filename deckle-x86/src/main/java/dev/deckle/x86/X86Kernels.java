@@ -1,0 +1,111 @@
+package dev.deckle.x86;
+
+import dev.deckle.kernel.Family;
+import dev.deckle.kernel.Kernels;
+import dev.deckle.kernel.Native;
+import dev.deckle.kernel.Team;
+import dev.deckle.tensor.DType;
+import dev.deckle.x86.Tile.Form;
+import java.lang.foreign.Arena;
+
+/// Matrix products in f32 by emitted code.
+final class X86Kernels implements Kernels {
+    private final Cpu cpu;
+    private final Code code;
+
+    private X86Kernels(Cpu cpu, Isa isa) {
+        this.cpu = cpu;
+        code = new Code(isa);
+    }
+
+    /// @param asked `avx2`, `avx512`, or empty for the best there is
+    static X86Kernels open(String asked) {
+        Cpu cpu = Cpu.detect();
+        Isa best = cpu.isa().orElseThrow(() -> new UnsupportedOperationException(
+                "needs AVX2 and FMA, and a system that saves their registers; found " + cpu.describe()));
+        Isa isa = switch (asked) {
+            case "" -> best;
+            case "avx2" -> Isa.AVX2;
+            case "avx512" -> Isa.AVX512;
+            default -> throw new UnsupportedOperationException("deckle.x86.isa is avx2 or avx512, not " + asked);
+        };
+        if (isa.compareTo(best) > 0) {
+            throw new UnsupportedOperationException(isa.title + " was asked for; found " + cpu.describe());
+        }
+        return new X86Kernels(cpu, isa);
+    }
+
+    Code code() {
+        return code;
+    }
+
+    @Override
+    public String name() {
+        return "x86";
+    }
+
+    @Override
+    public String describe() {
+        return cpu.describe() + ": f32 matrix products by emitted " + code.isa.title + ", tile "
+                + code.isa.rows + "x" + 2 * code.isa.lanes;
+    }
+
+    @Override
+    public boolean supports(Family family, DType t) {
+        return family == Family.MATMUL && t == DType.F32;
+    }
+
+    @Override
+    public void matmul(
+            DType t, int m, int n, int k,
+            long a, long ars, long acs, long b, long brs, long bcs, long c, long crs, boolean accumulate, Team team) {
+        if (t != DType.F32) {
+            throw new UnsupportedOperationException("x86 multiplies matrices of F32, not " + t);
+        }
+        if (m < 0 || n < 0 || k < 0 || m > 1 && crs < n) {
+            throw new IllegalArgumentException("matmul: expected m, n, k >= 0 and rows of C at least n apart, found m="
+                    + m + " n=" + n + " k=" + k + " crs=" + crs);
+        }
+        if (m == 0 || n == 0) {
+            return;
+        }
+        if (k == 0) {
+            for (int i = 0; i < m && !accumulate; i++) {
+                Native.zero(c + 4 * i * crs, 4L * n);
+            }
+            return;
+        }
+        boolean aRows = acs == 1 || k == 1;
+        boolean aColumns = ars == 1 || m == 1;
+        boolean bRows = bcs == 1 || n == 1;
+        boolean bColumns = brs == 1 || k == 1;
+        if (!aRows && !aColumns || !bRows && !bColumns) {
+            try (Arena arena = Arena.ofConfined()) {
+                boolean gatherA = !aRows && !aColumns;
+                boolean gatherB = !bRows && !bColumns;
+                long ca = gatherA ? gather(arena, a, ars, acs, m, k) : a;
+                long cb = gatherB ? gather(arena, b, brs, bcs, k, n) : b;
+                matmul(t, m, n, k, ca, gatherA ? k : ars, gatherA ? 1 : acs,
+                        cb, gatherB ? n : brs, gatherB ? 1 : bcs, c, crs, accumulate, team);
+            }
+            return;
+        }
+        // a single column is a transposed B as well, which the dot products like
+        boolean bTransposed = bColumns && (!bRows || k > 1);
+        new Product(code, m, n, k,
+                a, aRows ? Form.ROWS : Form.COLUMNS, 4 * (aRows ? ars : acs),
+                b, bTransposed, 4 * (bTransposed ? bcs : brs),
+                c, 4 * crs, accumulate, team).run();
+    }
+
+    /// A contiguous copy of a matrix that is contiguous in neither direction, which is rare.
+    private static long gather(Arena arena, long from, long rs, long cs, int rows, int columns) {
+        long to = arena.allocate(4L * rows * columns, 64).address();
+        for (int i = 0; i < rows; i++) {
+            for (int j = 0; j < columns; j++) {
+                Native.setFloat(to + 4 * ((long) i * columns + j), Native.getFloat(from + 4 * (i * rs + j * cs)));
+            }
+        }
+        return to;
+    }
+}

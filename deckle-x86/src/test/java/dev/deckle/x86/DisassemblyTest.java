@@ -1,0 +1,120 @@
+package dev.deckle.x86;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.TreeMap;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/// Every emitted kernel, read back by another program: the bytes are checked on machines that cannot run them too.
+class DisassemblyTest {
+    /// `1f: 62 f1 7c 48 10 07  vmovups (%rdi),%zmm0`, with tabs between the three parts.
+    private static final Pattern LINE = Pattern.compile("\\s*([0-9a-f]+):\\t(?:[0-9a-f]{2} )+\\s*\\t(\\S+)\\s*(.*)");
+
+    private record Instruction(String name, String operands) {}
+
+    @TempDir
+    Path dir;
+
+    @ParameterizedTest
+    @EnumSource(Isa.class)
+    void everyKernelIsWhatItShouldBe(Isa isa) throws Exception {
+        Code code = new Code(isa);
+        TreeMap<Integer, Instruction> all = disassemble(code);
+        for (Code.Entry entry : code.entries) {
+            List<Instruction> body = List.copyOf(all.subMap(entry.start(), entry.end()).values());
+            String[] words = entry.name().split(" ");
+            int n = isa.lanes;
+            int last = List.of("tile", "dot").contains(words[0]) ? Integer.parseInt(words[words.length - 1]) : 0;
+            boolean one = entry.name().contains("ONE_MASKED");
+            boolean masked = entry.name().contains("MASKED");
+            int vectors = one ? 1 : 2;
+            boolean wide = isa == Isa.AVX512;
+            switch (words[0]) {
+                case "tile" -> {
+                    expect(entry, body, "vfmadd231ps", last * vectors);
+                    expect(entry, body, "vbroadcastss", last);
+                    expect(entry, body, "vxorps", last * vectors);
+                    expect(entry, body, "vaddps", last * vectors);
+                    int stores = last * vectors;
+                    if (wide) {
+                        expect(entry, body, "vmovups", vectors + (masked ? last : 0) + stores);
+                        expect(entry, body, "kmovw", masked ? 1 : 0);
+                    } else {
+                        expect(entry, body, "vmaskmovps", masked ? 1 + 2 * last : 0);
+                        expect(entry, body, "vmovups", masked ? (vectors - 1) * (1 + last) + 1 : vectors + stores);
+                    }
+                }
+                case "dot" -> {
+                    expect(entry, body, "vfmadd231ps", 2 * 4 * last);
+                    expect(entry, body, "vhaddps", 3 * last);
+                    expect(entry, body, "vextractf128", last);
+                    expect(entry, body, "vshuff32x4", wide ? 4 * last : 0);
+                }
+                case "copy" -> expect(entry, body, wide ? "kmovw" : "vmaskmovps", 1);
+                case "transpose", "transposeEdge" -> {
+                    for (String unpack : List.of("vunpcklps", "vunpckhps", "vunpcklpd", "vunpckhpd")) {
+                        expect(entry, body, unpack, n / 2);
+                    }
+                    expect(entry, body, wide ? "vshuff32x4" : "vperm2f128", wide ? 32 : 8);
+                    expect(entry, body, wide ? "vperm2f128" : "vshuff32x4", 0);
+                }
+                default -> throw new AssertionError(entry);
+            }
+            expect(entry, body, "vzeroupper", 1);
+            expect(entry, body, "ret", 1);
+            assertEquals("ret", body.getLast().name, entry.name());
+            assertEquals(count(body, "push"), count(body, "pop"), entry.name());
+            boolean anyWide = body.stream().anyMatch(i -> i.operands.contains("zmm"));
+            assertEquals(wide, anyWide, entry.name() + " has the registers of its instruction set");
+        }
+    }
+
+    private static long count(List<Instruction> body, String name) {
+        return body.stream().filter(i -> i.name.equals(name) || i.name.equals("rex.W") && i.operands.startsWith(name))
+                .count();
+    }
+
+    private static void expect(Code.Entry entry, List<Instruction> body, String name, int times) {
+        assertEquals(times, count(body, name), entry.name() + ": " + name);
+    }
+
+    /// Instructions by where they start.
+    private TreeMap<Integer, Instruction> disassemble(Code code) throws IOException, InterruptedException {
+        int end = code.entries.getLast().end();
+        Path file = dir.resolve("code");
+        Files.write(file, Arrays.copyOf(code.bytes, end));
+        Process objdump;
+        try {
+            objdump = new ProcessBuilder("objdump", "-D", "-w", "-b", "binary", "-m", "i386:x86-64", file.toString())
+                    .redirectErrorStream(true).start();
+        } catch (IOException e) {
+            System.out.println("not checked, because there is no objdump (binutils): " + e.getMessage());
+            assumeTrue(false, "needs objdump");
+            throw e;
+        }
+        String listing = new String(objdump.getInputStream().readAllBytes());
+        assertEquals(0, objdump.waitFor(), listing);
+        TreeMap<Integer, Instruction> all = new TreeMap<>();
+        for (String line : listing.split("\n")) {
+            Matcher m = LINE.matcher(line);
+            if (m.matches()) {
+                assertFalse(m.group(2).equals("(bad)"), line);
+                all.put(Integer.parseInt(m.group(1), 16), new Instruction(m.group(2), m.group(3)));
+            }
+        }
+        assertTrue(all.size() > code.entries.size(), listing);
+        return all;
+    }
+}
