@@ -109,8 +109,8 @@ public final class BpeTrainer {
         for (String token : specialTokens) {
             byte[] text = ByteAlphabet.spells(token) ? ByteAlphabet.toBytes(token) : Utf8.encode(token);
             if (text.length == 0 || pieces.pieceEnd(text, 0, text.length) == text.length) {
-                throw new IllegalArgumentException("special token '" + token + "': expected one that no merges can make "
-                        + "of ordinary text, such as <|" + token + "|>");
+                throw new IllegalArgumentException("special token '" + token + "': expected one that no merges can "
+                        + "make of ordinary text, such as <|" + token + "|>");
             }
         }
         this.vocabularySize = vocabularySize;

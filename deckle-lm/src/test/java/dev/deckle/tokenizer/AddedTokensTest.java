@@ -74,8 +74,8 @@ class AddedTokensTest {
         byte[] bytes = Utf8.encode(text);
         var numbered = new ArrayList<Added>();
         for (Added t : tokens) {
-            numbered.add(new Added(numbered.size(), t.content(), t.special(), t.normalized(), t.singleWord(), t.lstrip(),
-                    t.rstrip()));
+            numbered.add(new Added(numbered.size(), t.content(), t.special(), t.normalized(), t.singleWord(),
+                    t.lstrip(), t.rstrip()));
         }
         var parts = new ArrayList<String>();
         new AddedTokens(numbered).split(bytes, 0, bytes.length, new AddedTokens.Sink() {
