@@ -174,7 +174,7 @@ public final class TokenFile implements AutoCloseable {
             }
             channel.force(true);
             channel.close();
-            Files.move(partial, file, StandardCopyOption.REPLACE_EXISTING, StandardCopyOption.ATOMIC_MOVE);
+            Files.move(partial, file, StandardCopyOption.ATOMIC_MOVE);
         }
 
         private void put(int id) throws IOException {

@@ -69,7 +69,7 @@ final class AddedTokens {
             }
             int start = i;
             int stop = i + p.bytes.length;
-            i = stop;
+            i = stop; // blanks that `rstrip` takes below may still begin the next token
             if (p.token.singleWord && (wordBefore(text, from, start) || wordAt(text, stop, end))) {
                 continue;
             }
@@ -88,7 +88,6 @@ final class AddedTokens {
             }
             sink.token(p.token.id);
             done = stop;
-            i = Math.max(i, stop);
         }
         if (done < end) {
             sink.text(done, end);

@@ -116,7 +116,7 @@ final class Bpe {
                 int j = next[i];
                 long merge = j < 0 ? PairTable.NONE : merges.get(PairTable.pair(symbol[i], symbol[j]));
                 if (merge == PairTable.NONE || merge >>> 32 != best >>> 32) {
-                    continue; // another merge has changed this pair, or taken one of its symbols (-1, which no pair has)
+                    continue; // another merge has changed this pair, or taken one of its symbols and left -1
                 }
                 symbol[i] = (int) merge;
                 symbol[j] = -1;

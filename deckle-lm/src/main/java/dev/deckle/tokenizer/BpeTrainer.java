@@ -3,10 +3,8 @@ package dev.deckle.tokenizer;
 import com.google.gson.JsonObject;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
-import java.util.Map;
 import java.util.PriorityQueue;
 import java.util.concurrent.ConcurrentLinkedQueue;
 
@@ -24,6 +22,9 @@ import java.util.concurrent.ConcurrentLinkedQueue;
 /// 2. [#train] merges inside the distinct pieces ("words"). For every pair it keeps its count and the words it has been
 ///    seen in, so a merge touches only those. A merge changes the counts of its neighbours only; the pairs wait in a
 ///    heap by count, where one whose count has fallen since it was put there is put back when it comes up.
+///
+/// Each merge makes a new token. All that ever stood between two boundaries that are still there was merged alike
+/// wherever these bytes stand between two such; so once `a` + `bc` has made `abc`, no `ab` is left beside a `c`.
 ///
 /// Memory is linear in the text of distinct words: four bytes a symbol, and a few words a pair.
 ///
@@ -102,10 +103,15 @@ public final class BpeTrainer {
                     + (256 + specialTokens.size()) + " (256 bytes and " + specialTokens.size()
                     + " special tokens) and less than 16,777,216");
         }
-        if (new HashSet<>(specialTokens).size() < specialTokens.size()
-                || specialTokens.stream().anyMatch(t -> t.codePointCount(0, t.length()) < 2)) {
-            throw new IllegalArgumentException("special tokens must differ and have two characters or more: "
-                    + specialTokens);
+        if (new HashSet<>(specialTokens).size() < specialTokens.size()) {
+            throw new IllegalArgumentException("special tokens must differ: " + specialTokens);
+        }
+        for (String token : specialTokens) {
+            byte[] text = ByteAlphabet.spells(token) ? ByteAlphabet.toBytes(token) : Utf8.encode(token);
+            if (text.length == 0 || pieces.pieceEnd(text, 0, text.length) == text.length) {
+                throw new IllegalArgumentException("special token '" + token + "': expected one that no merges can "
+                        + "make of ordinary text, such as <|" + token + "|>");
+            }
         }
         this.vocabularySize = vocabularySize;
         this.specialTokens = List.copyOf(specialTokens);
@@ -132,8 +138,6 @@ public final class BpeTrainer {
             idOfByte[b] = vocabulary.size();
             vocabulary.add(String.valueOf(ByteAlphabet.toChar(b)));
         }
-        Map<String, Integer> ids = new HashMap<>();
-        vocabulary.forEach(token -> ids.put(token, ids.size()));
 
         layOut(mergeTables(), idOfByte);
         countPairs();
@@ -144,12 +148,8 @@ public final class BpeTrainer {
                 offer(best.pair);
                 continue;
             }
-            String token = vocabulary.get(best.pair.left) + vocabulary.get(best.pair.right);
-            // two ways may lead to one token: a+bc and ab+c
-            int id = ids.computeIfAbsent(token, t -> vocabulary.size());
-            if (id == vocabulary.size()) {
-                vocabulary.add(token);
-            }
+            int id = vocabulary.size();
+            vocabulary.add(vocabulary.get(best.pair.left) + vocabulary.get(best.pair.right));
             merges.add(new Bpe.Merge(best.pair.left, best.pair.right, id));
             merge(best.pair, id);
         }
@@ -227,8 +227,6 @@ public final class BpeTrainer {
             }
             to[w] = write;
         }
-        pair.count = 0; // exact already, but for pairs of equal tokens: aaa holds aa twice and merges once
-        pair.words.clear();
         offerGrown();
     }
 

@@ -92,6 +92,6 @@ record TokenizerFiles(JsonObject json, JsonObject config, TokenizerJson.Definiti
         Path partial = file.resolveSibling(file.getFileName() + ".partial");
         var gson = new GsonBuilder().setPrettyPrinting().disableHtmlEscaping().serializeNulls().create();
         Files.writeString(partial, gson.toJson(object) + "\n");
-        Files.move(partial, file, StandardCopyOption.REPLACE_EXISTING, StandardCopyOption.ATOMIC_MOVE);
+        Files.move(partial, file, StandardCopyOption.ATOMIC_MOVE);
     }
 }

@@ -174,7 +174,7 @@ final class TokenizerJson {
                         : "that token has id " + taken));
             }
             String at = where + ".";
-            added.add(new Added(id, content, flag(token, "special", at, false), flag(token, "normalized", at, true),
+            added.add(new Added(id, content, flag(token, "special", at, false), flag(token, "normalized", at, false),
                     flag(token, "single_word", at, false), flag(token, "lstrip", at, false),
                     flag(token, "rstrip", at, false)));
         }

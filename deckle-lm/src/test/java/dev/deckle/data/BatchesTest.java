@@ -76,6 +76,9 @@ class BatchesTest {
             assertArrayEquals(far.inputs(), b.at(1L << 40).inputs());
             assertFalse(Arrays.equals(seventh.inputs(), b.at(8).inputs()));
             assertFalse(Arrays.equals(seventh.inputs(), new Batches(tokens, 4, 8, 6).at(7).inputs()));
+            assertFalse(Arrays.equals(far.inputs(), b.at(0).inputs()));
+            // nor is the next seed the same stream, one row later
+            assertFalse(Arrays.equals(a.at(7, 1, 3).inputs(), new Batches(tokens, 4, 8, 6).at(7, 0, 3).inputs()));
         }
     }
 

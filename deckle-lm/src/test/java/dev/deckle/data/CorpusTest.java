@@ -34,7 +34,7 @@ class CorpusTest {
         write("f/z.txt", "last");
         write("f/a/b/deep.md", "deep");
         write("f/a.java", "class A {}");
-        write("f/lines.jsonl", "{\"text\": \"one\"}\n\n{\"id\": 1, \"text\": \"tw\\u00f6\"}\n{\"text\": \"\"}");
+        write("f/lines.jsonl", "{\"text\": \"one\"}\r\n \t\r\n{\"id\": 1, \"text\": \"tw\\u00f6\"}\n{\"text\": \"\"}");
         write("f/.hidden", "no");
         write("f/.git/config", "no");
         write("f/target/out.txt", "no");
@@ -191,6 +191,22 @@ class CorpusTest {
     }
 
     @Test
+    void anEntryThatIsNotAsLongAsItSaysIsRefused() throws IOException {
+        byte[] good = Files.readAllBytes(zip("z.zip", Map.of("a.txt", "text ".repeat(100))));
+        int directory = new String(good, ISO_8859_1).indexOf("PK\1\2");
+        for (int claimed : new int[] {499, 501, 1}) {
+            byte[] lying = good.clone();
+            lying[directory + 24] = (byte) claimed;
+            lying[directory + 25] = (byte) (claimed >> 8);
+            Path file = Files.write(temp.resolve("z.zip"), lying);
+            try (Corpus corpus = Corpus.open(List.of(file))) {
+                var e = assertThrows(IOException.class, corpus.documents().getFirst()::read);
+                assertTrue(e.getMessage().startsWith(file + ": a.txt: broken zip file"), e::getMessage);
+            }
+        }
+    }
+
+    @Test
     void oneDocumentInTwentyIsHeldOut() throws IOException {
         for (int n : new int[] {2, 3, 20, 29, 30, 100, 517}) {
             for (int i = 0; i < n; i++) {
@@ -231,6 +247,11 @@ class CorpusTest {
         assertEquals("line\n".repeat(190), text(split.train().getFirst()));
         assertEquals("line\n".repeat(10), text(split.validation().getFirst()));
         assertEquals(50, split.validation().getFirst().size());
+
+        write("one.txt", "6 long\n".repeat(207)); // the twentieth begins within a line
+        split = split("one.txt");
+        assertEquals("6 long\n".repeat(197), text(split.train().getFirst()));
+        assertEquals("6 long\n".repeat(10), text(split.validation().getFirst()));
 
         write("one.txt", "é".repeat(5_000)); // no line end near: between characters
         split = split("one.txt");

@@ -13,6 +13,7 @@ import dev.deckle.tokenizer.Tokenizer;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -122,6 +123,18 @@ class TokensTest {
             }
         }
         assertEquals(2, files().size());
+    }
+
+    @Test
+    void aWholeFileOfOtherTokensIsBuiltAgain() throws IOException {
+        Tokens.prepare(folder, SPLIT, TOKENIZER, 0).close();
+        List<Path> files = files();
+        Files.copy(files.get(0), files.get(1), StandardCopyOption.REPLACE_EXISTING);
+        try (Tokens tokens = Tokens.prepare(folder, SPLIT, TOKENIZER, 0)) {
+            assertTrue(tokens.rebuilt());
+            assertEquals(2, tokens.train().documents());
+            assertEquals(1, tokens.validation().documents());
+        }
     }
 
     @Test

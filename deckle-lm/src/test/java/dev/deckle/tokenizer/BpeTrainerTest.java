@@ -2,6 +2,7 @@ package dev.deckle.tokenizer;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -68,10 +69,9 @@ class BpeTrainerTest {
             int left = PairTable.left(best);
             int right = PairTable.right(best);
             String token = vocabulary.get(left) + vocabulary.get(right);
-            if (!vocabulary.contains(token)) {
-                vocabulary.add(token);
-            }
-            int id = vocabulary.indexOf(token);
+            assertFalse(vocabulary.contains(token), "a merge makes a new token");
+            int id = vocabulary.size();
+            vocabulary.add(token);
             merges.add(new Bpe.Merge(left, right, id));
             for (List<Integer> word : words) {
                 for (int i = 0; i + 1 < word.size(); i++) {
@@ -122,7 +122,11 @@ class BpeTrainerTest {
         assertEquals(257, new BpeTrainer(257, SPECIAL).train().vocabularySize());
         assertThrows(IllegalArgumentException.class, () -> new BpeTrainer(1 << 24, SPECIAL));
         assertThrows(IllegalArgumentException.class, () -> new BpeTrainer(300, List.of("<|a|>", "<|a|>")));
-        assertThrows(IllegalArgumentException.class, () -> new BpeTrainer(300, List.of("a")));
+        // what merges could make of ordinary text, spelled in letters for bytes too
+        for (String token : List.of("", "a", "end", " end", "###", "Ġend", "Ġ!!")) {
+            assertThrows(IllegalArgumentException.class, () -> new BpeTrainer(300, List.of(token)), token);
+        }
+        assertEquals(258, new BpeTrainer(300, List.of("</s>", "手<")).train().vocabularySize());
     }
 
     private static Tokenizer train(List<byte[]> documents, int size) {
