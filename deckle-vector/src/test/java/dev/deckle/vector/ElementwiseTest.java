@@ -173,9 +173,9 @@ class ElementwiseTest {
                 var v = twin.array(new float[n]);
                 for (int step = 1; step <= 3; step++) {
                     double c1 = 1 - Math.pow(0.9, step);
-                    double c2 = 1 - Math.pow(0.95, step);
+                    double c2 = 1 - Math.pow(0.999, step);
                     twin.run(k -> k.adamw(
-                            F32, p.at(), g.at(), m.at(), v.at(), n, 0.7, 0.05, 0.9, 0.95, 1e-8, 0.1, c1, c2));
+                            F32, p.at(), g.at(), m.at(), v.at(), n, 0.7, 0.05, 0.9, 0.999, 1e-8, 0.1, c1, c2));
                 }
                 twin.same(p, 2e-7, 8 * ULP, "adamw parameters of " + n);
                 twin.same(m, 1e-8, 8 * ULP, "adamw m of " + n);
