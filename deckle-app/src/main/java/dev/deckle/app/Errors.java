@@ -2,6 +2,7 @@ package dev.deckle.app;
 
 import java.io.FileNotFoundException;
 import java.io.IOException;
+import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.reflect.InvocationTargetException;
 import java.nio.file.AccessDeniedException;
@@ -82,9 +83,10 @@ final class Errors {
         return d[a.length()][b.length()];
     }
 
+    /// The failure inside what only carries it; an exception with words of its own stays.
     private static Throwable unwrap(Throwable e) {
         while (e.getCause() != null
-                && (e instanceof UncheckedIOException
+                && (e instanceof UncheckedIOException && e.getCause().toString().equals(e.getMessage())
                         || e instanceof CommandLine.ExecutionException
                         || e instanceof InvocationTargetException)) {
             e = e.getCause();
@@ -103,7 +105,8 @@ final class Errors {
             case FileSystemException _, FileNotFoundException _ -> text;
             case OutOfMemoryError _ -> "out of memory: " + text + "; a smaller batch, context or model needs less";
             case StackOverflowError _ -> "nested too deeply";
-            case IllegalArgumentException _, IllegalStateException _, IOException _ when !text.isEmpty() -> text;
+            case IllegalArgumentException _, IllegalStateException _, IOException _, UncheckedIOException _ when !text
+                    .isEmpty() -> text;
             default -> "unexpected " + e.getClass().getSimpleName() + (text.isEmpty() ? "" : ": " + text)
                     + " (this is a bug; -v shows where)";
         };

@@ -4,6 +4,7 @@ import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParseException;
 import com.google.gson.JsonParser;
+import dev.deckle.io.AtomicFile;
 import java.awt.BasicStroke;
 import java.awt.Color;
 import java.awt.Font;
@@ -11,7 +12,6 @@ import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.List;
 import javax.imageio.ImageIO;
@@ -78,9 +78,7 @@ final class LossChart {
                     png + " cannot be drawn without a font (apt install fontconfig fonts-dejavu-core)",
                     e);
         }
-        Path whole = png.resolveSibling(png.getFileName() + ".new");
-        Files.write(whole, bytes.toByteArray());
-        Files.move(whole, png, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+        AtomicFile.write(png, bytes.toByteArray());
     }
 
     private XYChart draw(String title) {

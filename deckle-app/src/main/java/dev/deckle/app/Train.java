@@ -8,6 +8,7 @@ import dev.deckle.train.RunFolder;
 import dev.deckle.train.TrainListener;
 import dev.deckle.train.TrainOptions;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -154,6 +155,7 @@ final class Train extends Verb {
         }
         Progress progress = new Progress(console);
         try (Pretraining run = resume != null ? resumed(progress) : started(progress)) {
+            progress.folder = run.folder();
             boolean ended = interruptible(run);
             progress.finish(run, ended);
         }
@@ -286,6 +288,8 @@ final class Train extends Verb {
         private final long began = System.nanoTime();
         private Optional<Step> last = Optional.empty();
         private double tokensPerSecond;
+        private boolean drawable = true;
+        private Path folder; // known once the run is prepared, before its first step
 
         Progress(Console console) {
             this.console = console;
@@ -311,13 +315,26 @@ final class Train extends Verb {
 
         @Override
         public void sample(long step, String text) {
+            draw();
             console.log(text.strip().replaceAll("(?m)^", "    | "));
         }
 
-        void finish(Pretraining run, boolean ended) throws IOException {
+        /// Draws `loss.png`. A picture that cannot be drawn is no reason to lose the run: it is told once.
+        private void draw() {
+            if (drawable) {
+                try {
+                    LossChart.of(folder.resolve("metrics.jsonl"))
+                            .write(folder.resolve("loss.png"), folder.getFileName().toString());
+                } catch (IOException | UncheckedIOException e) {
+                    drawable = false;
+                    console.log(Errors.message(e));
+                }
+            }
+        }
+
+        void finish(Pretraining run, boolean ended) {
             live.close();
-            LossChart.of(run.folder().resolve("metrics.jsonl"))
-                    .write(run.folder().resolve("loss.png"), run.folder().getFileName().toString());
+            draw();
             Step s = last.orElse(null);
             console.log("");
             console.log(String.format("%s after %,d steps, %s: %s", ended ? "Done" : "Interrupted",
@@ -326,8 +343,8 @@ final class Train extends Verb {
             console.log(String.format("  a Hugging Face model folder of %,d parameters; loss.png, metrics.jsonl and "
                     + "TensorBoard events beside it", run.model().parameterCount()));
             console.log(String.format(
-                    "  memory: %,d MB for weights, gradients and moments, at most %,d MB for a step, %d threads",
-                    ModelMemory.allocatedBytes() >> 20, Workspace.highWaterMark() >> 20, Team.shared().threads()));
+                    "  memory: %,.1f MB for weights, gradients and moments, at most %,.1f MB for a step, %d threads",
+                    ModelMemory.allocatedBytes() / 1e6, Workspace.highWaterMark() / 1e6, Team.shared().threads()));
             console.log("Next:  ./deckle generate --model " + run.folder() + " --prompt \"public \"");
             if (!ended) {
                 console.log("       ./deckle train --resume " + run.folder());

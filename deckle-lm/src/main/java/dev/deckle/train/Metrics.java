@@ -7,13 +7,13 @@ import com.google.gson.JsonObject;
 import com.google.gson.JsonParseException;
 import com.google.gson.JsonParser;
 import com.google.gson.Strictness;
+import dev.deckle.io.AtomicFile;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 
 /// The record of a run, `metrics.jsonl`: one JSON object a line, most of them with a `step`.
@@ -70,16 +70,7 @@ public final class Metrics implements AutoCloseable {
                 kept.append(line).append('\n');
             }
         }
-        Path whole = file.resolveSibling(file.getFileName() + ".new");
-        try (var out = FileChannel.open(
-                whole, StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING, StandardOpenOption.WRITE)) {
-            var b = ByteBuffer.wrap(kept.toString().getBytes(StandardCharsets.UTF_8));
-            while (b.hasRemaining()) {
-                out.write(b);
-            }
-            out.force(true);
-        }
-        Files.move(whole, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+        AtomicFile.write(file, kept.toString());
     }
 
     /// A line without a step belongs to the run as a whole, so to before its first step.

@@ -191,6 +191,14 @@ final class Trainer implements AutoCloseable {
     }
 
     private void record(Metrics metrics, TensorBoardWriter board, TrainListener.Step s) throws IOException {
+        try {
+            write(metrics, board, s);
+        } catch (IOException e) { // a channel's complaint names no file
+            throw new IOException(run.path() + ": the records cannot be written: " + AtomicFile.reason(e), e);
+        }
+    }
+
+    private static void write(Metrics metrics, TensorBoardWriter board, TrainListener.Step s) throws IOException {
         JsonObject line = s.json();
         metrics.write(line);
         Map<String, Double> scalars = new LinkedHashMap<>();

@@ -30,8 +30,8 @@ class TablesTest {
                 byte[] other = RandomText.bytes(random, 3);
                 assertEquals(numbers.getOrDefault(latin(other), -1), table.find(other, 0, other.length));
             }
-            numbers.forEach((text, number) ->
-                    assertEquals(number, table.find(text.getBytes(StandardCharsets.ISO_8859_1), 0, text.length())));
+            numbers.forEach((text, number) -> assertEquals(number,
+                    table.find(text.getBytes(StandardCharsets.ISO_8859_1), 0, text.length())));
         }
     }
 

@@ -50,7 +50,12 @@ public final class AtomicFile {
 
     /// The same for a text.
     public static void write(Path file, String text) {
-        write(file, channel -> writeAll(channel, ByteBuffer.wrap(text.getBytes(StandardCharsets.UTF_8))));
+        write(file, text.getBytes(StandardCharsets.UTF_8));
+    }
+
+    /// The same for bytes.
+    public static void write(Path file, byte[] bytes) {
+        write(file, channel -> writeAll(channel, ByteBuffer.wrap(bytes)));
     }
 
     static void writeAll(FileChannel channel, ByteBuffer bytes) throws IOException {
