@@ -126,6 +126,9 @@ final class LossChart {
         style.setAxisTickLabelsFont(new Font(Font.SANS_SERIF, Font.PLAIN, 12));
         style.setLegendFont(new Font(Font.SANS_SERIF, Font.PLAIN, 12));
         style.setXAxisDecimalPattern("#,###");
+        style.setXAxisMin(0.0);
+        style.setXAxisTickMarkSpacingHint(100);
+        style.setXAxisMaxLabelCount(12);
         style.setYAxisDecimalPattern("0.0#");
     }
 

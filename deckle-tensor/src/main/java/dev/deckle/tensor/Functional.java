@@ -1,5 +1,7 @@
 package dev.deckle.tensor;
 
+import dev.deckle.autograd.Definitions;
+import dev.deckle.autograd.NoGrad;
 import java.util.List;
 import java.util.Optional;
 
@@ -56,13 +58,18 @@ public final class Functional {
     /// Scaled dot-product attention by online softmax (Dao 2023), memory linear in the length: query (B, H, T, D), key
     /// (B, G, S, D), value (B, G, S, E), H a multiple of G (query head h reads key head h / (H/G)).
     ///
-    /// @param mask added to the scaled scores; expands to (B, H, T, S). A query that sees no key gives zeros.
+    /// @param mask added to the scaled scores; expands to (B, H, T, S). A query that sees no key gives zeros. Where it
+    ///     requires a gradient, attention is computed as its definition does, with all scores in memory.
     /// @param causal query i sees keys up to i + S - T: the last query sees every key, as decoding with a cache needs
     public static Tensor attention(
             Tensor query, Tensor key, Tensor value, Optional<Tensor> mask, boolean causal, double scale) {
         Shape rows = query.rank() == 4 ? query.shape().slice(0, 3) : Shape.SCALAR;
-        return Eager.run(
-                new Op.Attention(query, key, value, mask, causal, scale, Tensor.empty(query.dtype(), rows)));
+        var op = new Op.Attention(query, key, value, mask, causal, scale, Tensor.empty(query.dtype(), rows));
+        if (mask.isPresent() && mask.get().requiresGrad() && NoGrad.recording()) {
+            Shapes.of(op);
+            return Definitions.of(op).orElseThrow(); // a learned bias: the tiles keep no gradient for each score
+        }
+        return Eager.run(op);
     }
 
     private static Tensor rows(Tensor x) {
