@@ -68,6 +68,9 @@ final class Bench extends Verb {
 
     @Override
     int run(Console console) throws IOException {
+        if (freshJvms < 0) {
+            throw wrongUsage("--fresh-jvms must not be negative, not " + freshJvms);
+        }
         if (freshJvms > 0) {
             return inFreshJvms(console);
         }
@@ -120,6 +123,9 @@ final class Bench extends Verb {
         for (int i = 0; i < freshJvms; i++) {
             Process p = new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT).start();
             String out = new String(p.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+            if (exit(p) != 0) {
+                throw new IOException("process " + (i + 1) + " of " + freshJvms + " failed");
+            }
             runs.add(out.lines().map(l -> JsonParser.parseString(l).getAsJsonObject()).toList());
             console.detail(out.strip());
         }
@@ -142,6 +148,16 @@ final class Bench extends Verb {
             }
         }
         return Deckle.DONE;
+    }
+
+    private static int exit(Process p) {
+        try {
+            return p.waitFor();
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            p.destroy();
+            return -1;
+        }
     }
 
     static final class SizeConverter implements ITypeConverter<Size> {

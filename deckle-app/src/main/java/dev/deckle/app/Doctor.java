@@ -73,7 +73,7 @@ final class Doctor extends Verb {
             JsonObject each = new JsonObject();
             each.addProperty("family", name(r));
             each.addProperty("backend", r.backend());
-            each.addProperty("error", r.error());
+            each.addProperty("error", Double.isFinite(r.error()) ? r.error() : null);
             each.addProperty("ok", r.ok());
             families.add(each);
         }

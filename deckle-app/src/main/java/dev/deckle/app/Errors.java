@@ -2,7 +2,6 @@ package dev.deckle.app;
 
 import java.io.FileNotFoundException;
 import java.io.IOException;
-import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.reflect.InvocationTargetException;
 import java.nio.file.AccessDeniedException;

@@ -88,20 +88,20 @@ final class Generate extends Verb {
     @Override
     int run(Console console) throws IOException {
         if (maxNewTokens < 0) {
-            throw new IllegalArgumentException("--max-new-tokens must not be negative, not " + maxNewTokens);
+            throw wrongUsage("--max-new-tokens must not be negative, not " + maxNewTokens);
         }
-        Sampler sampler = new Sampler(temperature, topK, topP, minP, repetitionPenalty);
+        Sampler sampler = sampler();
         Optional<Tokenizer> tokenizer = prompt.text != null || Files.exists(model.resolve("tokenizer.json"))
                 ? Optional.of(Tokenizer.load(model))
                 : Optional.empty();
         if (!stop.isEmpty() && tokenizer.isEmpty()) {
-            throw new IllegalArgumentException("--stop needs a tokenizer, and " + model + " has no tokenizer.json");
+            throw wrongUsage("--stop needs a tokenizer, and " + model + " has no tokenizer.json");
         }
         try (CausalLm lm = Models.open(model)) {
             int[] ids =
-                    prompt.ids != null ? Ids.parse("--ids", prompt.ids) : tokenizer.orElseThrow().encode(prompt.text);
+                    prompt.ids != null ? Ids.parse(this, "--ids", prompt.ids) : begin(tokenizer.orElseThrow());
             Output output = new Output(console, tokenizer, stop);
-            output.begin(ids);
+            output.begin(ids, Optional.ofNullable(prompt.text));
             long start = System.nanoTime();
             Generator random = new Generator(seed == null ? System.nanoTime() : seed);
             int[] all = new TextGenerator(lm, sampler, endTokens()).generate(ids, maxNewTokens, random, output);
@@ -109,6 +109,26 @@ final class Generate extends Verb {
             output.end(all, (all.length - ids.length) / seconds);
         }
         return Deckle.DONE;
+    }
+
+    private Sampler sampler() {
+        try {
+            return new Sampler(temperature, topK, topP, minP, repetitionPenalty);
+        } catch (IllegalArgumentException e) {
+            throw wrongUsage("--" + e.getMessage());
+        }
+    }
+
+    /// The prompt with what the tokenizer puts before a text, and without what it puts after one: it is to go on.
+    private int[] begin(Tokenizer tokenizer) {
+        int[] ids = tokenizer.encode(prompt.text);
+        int[] wrapped = tokenizer.wrap(ids);
+        int after = 0;
+        while (after < wrapped.length - ids.length && (ids.length == 0
+                || wrapped[wrapped.length - 1 - after] != ids[ids.length - 1])) {
+            after++;
+        }
+        return Arrays.copyOf(wrapped, wrapped.length - after);
     }
 
     private Set<Integer> endTokens() throws IOException {
@@ -138,8 +158,13 @@ final class Generate extends Verb {
             stream = tokenizer.map(Tokenizer::stream);
         }
 
-        void begin(int[] prompt) {
-            stream.ifPresent(s -> Arrays.stream(prompt).forEach(id -> text.append(s.accept(id))));
+        /// @param written the prompt as the user wrote it, if it was a text
+        void begin(int[] prompt, Optional<String> written) {
+            if (written.isPresent()) {
+                text.append(written.get());
+            } else {
+                stream.ifPresent(s -> Arrays.stream(prompt).forEach(id -> text.append(s.accept(id))));
+            }
             newFrom = text.length();
             show(text.length());
         }

@@ -8,18 +8,16 @@ import java.util.stream.Collectors;
 final class Ids {
     private Ids() {}
 
-    /// @throws IllegalArgumentException naming the flag and what is no id
-    static int[] parse(String flag, String text) {
+    /// @throws picocli.CommandLine.ParameterException naming the flag and what is no id
+    static int[] parse(Verb verb, String flag, String text) {
         String[] parts = text.strip().split("\\s*,\\s*", -1);
         int[] ids = new int[parts.length];
         for (int i = 0; i < parts.length; i++) {
             try {
                 ids[i] = Integer.parseInt(parts[i]);
-            } catch (NumberFormatException e) {
-                throw new IllegalArgumentException(
-                        flag + ": \"" + parts[i] + "\" is no token id: whole numbers separated by "
-                                + "commas are expected",
-                        e);
+            } catch (NumberFormatException _) {
+                throw verb.wrongUsage(flag + ": \"" + parts[i] + "\" is no token id: whole numbers separated by "
+                        + "commas are expected");
             }
         }
         return ids;

@@ -3,6 +3,7 @@ package dev.deckle.app;
 import com.google.gson.JsonArray;
 import com.google.gson.JsonObject;
 import dev.deckle.generate.Scorer;
+import dev.deckle.io.AtomicFile;
 import dev.deckle.models.CausalLm;
 import dev.deckle.models.Models;
 import dev.deckle.tokenizer.Tokenizer;
@@ -45,8 +46,8 @@ final class Score extends Verb {
 
     @Override
     int run(Console console) throws IOException {
-        int[] ids = input.ids != null ? Ids.parse("--ids", input.ids)
-                : Tokenizer.load(model).encode(input.text != null ? input.text : Files.readString(input.file));
+        int[] ids = input.ids != null ? Ids.parse(this, "--ids", input.ids)
+                : text(Tokenizer.load(model));
         try (CausalLm lm = Models.open(model)) {
             Scorer.Score s = Scorer.score(lm, ids);
             if (console.json()) {
@@ -59,6 +60,17 @@ final class Score extends Verb {
             }
         }
         return Deckle.DONE;
+    }
+
+    private int[] text(Tokenizer tokenizer) throws IOException {
+        if (input.text != null) {
+            return tokenizer.wrap(tokenizer.encode(input.text));
+        }
+        try {
+            return tokenizer.wrap(tokenizer.encode(Files.readAllBytes(input.file)));
+        } catch (IOException e) {
+            throw new IOException(input.file + ": cannot be read: " + AtomicFile.reason(e), e);
+        }
     }
 
     private JsonObject json(int[] ids, Scorer.Score s) {

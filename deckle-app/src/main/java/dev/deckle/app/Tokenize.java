@@ -40,7 +40,7 @@ final class Tokenize extends Verb {
     @Override
     int run(Console console) throws IOException {
         Tokenizer tokenizer = Tokenizer.load(model);
-        int[] ids = input.ids != null ? Ids.parse("--ids", input.ids) : tokenizer.encode(input.text);
+        int[] ids = input.ids != null ? Ids.parse(this, "--ids", input.ids) : tokenizer.encode(input.text);
         String text = input.ids != null ? tokenizer.decode(ids) : input.text;
         if (console.json()) {
             JsonObject o = new JsonObject();

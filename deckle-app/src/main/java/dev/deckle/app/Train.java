@@ -13,16 +13,15 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Consumer;
+import java.util.stream.Stream;
 import picocli.CommandLine.Command;
-import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.ParameterException;
-import picocli.CommandLine.Spec;
 
 /// Trains a model. Flags that are not given keep the preset's value, or on resuming the run's own.
 @Command(
@@ -128,9 +127,6 @@ final class Train extends Verb {
     @Option(names = "--save-every", paramLabel = "N", description = "steps between checkpoints; default: every minute")
     private Integer saveEvery;
 
-    @Spec
-    private CommandSpec spec;
-
     enum Attention {
         mha,
         mqa,
@@ -144,18 +140,27 @@ final class Train extends Verb {
     @Override
     int run(Console console) throws IOException {
         if (steps != null && minutes != null) {
-            throw usage("--steps and --minutes: give one of them, what ends the run");
+            throw wrongUsage("--steps and --minutes: give one of them, what ends the run");
         }
         if (steps != null && steps < 1) {
-            throw usage("--steps must be positive, not " + steps);
+            throw wrongUsage("--steps must be positive, not " + steps);
         }
         if (resume != null && out != null
                 && !out.toAbsolutePath().normalize().equals(resume.toAbsolutePath().normalize())) {
-            throw usage("--resume " + resume + " goes on in that folder: leave --out away, or give the same");
+            throw wrongUsage("--resume " + resume + " goes on in that folder: leave --out away, or give the same");
+        }
+        if (resume != null && preset != null) {
+            throw wrongUsage("--preset: a run that is resumed keeps its sizes");
+        }
+        if (init != null && Stream.of(preset, layers, hiddenSize, heads, kvHeads, attention, ffnSize, vocabSize)
+                .anyMatch(Objects::nonNull)) {
+            throw wrongUsage(
+                    "--init: the model has its sizes and its vocabulary, so --preset, --layers and the like do "
+                            + "not go with it");
         }
         Progress progress = new Progress(console);
         try (Pretraining run = resume != null ? resumed(progress) : started(progress)) {
-            progress.folder = run.folder();
+            progress.begin(run);
             boolean ended = interruptible(run);
             progress.finish(run, ended);
         }
@@ -163,26 +168,38 @@ final class Train extends Verb {
     }
 
     private Pretraining started(TrainListener listener) throws IOException {
-        TrainOptions o;
-        try {
-            o = change(TrainOptions.preset(preset == null ? "small" : preset)).complete();
-        } catch (IllegalArgumentException e) {
-            throw usage(e.getMessage());
-        }
+        TrainOptions o = checked(change(preset()));
         return Pretraining.start(o, out == null ? RunFolder.next(Path.of("runs")) : out, listener);
+    }
+
+    private TrainOptions preset() {
+        try {
+            return TrainOptions.preset(preset == null ? "small" : preset);
+        } catch (IllegalArgumentException e) {
+            throw wrongUsage(e.getMessage());
+        }
+    }
+
+    private TrainOptions checked(TrainOptions o) {
+        try {
+            return o.complete();
+        } catch (IllegalArgumentException e) {
+            throw wrongUsage(e.getMessage());
+        }
     }
 
     /// The run's own options, with another end if one is given; whatever else is given must be what it was.
     private Pretraining resumed(TrainListener listener) throws IOException {
         return Pretraining.resume(resume, own -> {
             var before = own.json();
-            TrainOptions now = change(own).complete();
+            TrainOptions now = checked(change(own));
             var after = now.json();
             for (String key : before.keySet()) {
                 boolean free = List.of("steps", "minutes", "eval_every", "save_every").contains(key);
                 if (!free && !before.get(key).equals(after.get(key))) {
-                    throw usage("--" + key.replace('_', '-') + ": the run to resume has " + before.get(key) + ", not "
-                            + after.get(key));
+                    throw wrongUsage(
+                            "--" + key.replace('_', '-') + ": the run to resume has " + before.get(key) + ", not "
+                                    + after.get(key));
                 }
             }
             return now;
@@ -191,9 +208,9 @@ final class Train extends Verb {
 
     private TrainOptions change(TrainOptions o) {
         if (data != null) {
-            o.data = new ArrayList<>(data.stream().map(Path::toString).toList());
+            o.data = new ArrayList<>(data.stream().map(Train::absolute).toList());
         }
-        set(init, v -> o.init = v.toString());
+        set(init, v -> o.init = absolute(v));
         set(steps, v -> o.steps = v);
         set(minutes, v -> {
             o.minutes = v;
@@ -212,7 +229,7 @@ final class Train extends Verb {
         set(lr, v -> o.lr = v);
         set(minLr, v -> {
             if (v < 0) {
-                throw usage("--min-lr must not be negative, not " + v);
+                throw wrongUsage("--min-lr must not be negative, not " + v);
             }
             o.min_lr = v;
         });
@@ -228,19 +245,24 @@ final class Train extends Verb {
         return o;
     }
 
+    private static String absolute(Path path) {
+        return path.toAbsolutePath().normalize().toString();
+    }
+
     private int kvHeads(Attention kind, TrainOptions o) {
         int own = kvHeads == null ? 0 : kvHeads;
         return switch (kind) {
             case mha -> {
                 if (own != 0 && own != o.heads) {
-                    throw usage("--attention mha has a key head for each of the " + o.heads + " heads, not --kv-heads "
-                            + own);
+                    throw wrongUsage(
+                            "--attention mha has a key head for each of the " + o.heads + " heads, not --kv-heads "
+                                    + own);
                 }
                 yield o.heads;
             }
             case mqa -> {
                 if (own > 1) {
-                    throw usage("--attention mqa has one key head, not --kv-heads " + own);
+                    throw wrongUsage("--attention mqa has one key head, not --kv-heads " + own);
                 }
                 yield 1;
             }
@@ -250,10 +272,6 @@ final class Train extends Verb {
 
     private static <T> void set(T given, Consumer<T> to) {
         Optional.ofNullable(given).ifPresent(to);
-    }
-
-    private ParameterException usage(String message) {
-        return new ParameterException(spec.commandLine(), message);
     }
 
     /// Ctrl-C and `kill` end the step at hand and save it before the process goes.
@@ -289,11 +307,17 @@ final class Train extends Verb {
         private Optional<Step> last = Optional.empty();
         private double tokensPerSecond;
         private boolean drawable = true;
-        private Path folder; // known once the run is prepared, before its first step
+        private Path folder; // these two are known once the run is prepared, before its first step
+        private long steps;
 
         Progress(Console console) {
             this.console = console;
             live = console.live();
+        }
+
+        void begin(Pretraining run) {
+            folder = run.folder();
+            steps = run.options().steps;
         }
 
         @Override
@@ -305,7 +329,7 @@ final class Train extends Verb {
         public void step(Step s) {
             tokensPerSecond = last.isEmpty() ? s.tokensPerSecond() : 0.9 * tokensPerSecond + 0.1 * s.tokensPerSecond();
             last = Optional.of(s);
-            live.update(s.step(), 0, s.loss(), tokensPerSecond, s.left());
+            live.update(s.step(), steps, s.loss(), tokensPerSecond, s.left());
             if (console.json()) {
                 console.emit(s.json());
             }
@@ -335,10 +359,9 @@ final class Train extends Verb {
         void finish(Pretraining run, boolean ended) {
             live.close();
             draw();
-            Step s = last.orElse(null);
             console.log("");
             console.log(String.format("%s after %,d steps, %s: %s", ended ? "Done" : "Interrupted",
-                    s == null ? 0 : s.step(),
+                    run.step(),
                     LiveLine.span(Duration.ofNanos(System.nanoTime() - began)), run.folder()));
             console.log(String.format("  a Hugging Face model folder of %,d parameters; loss.png, metrics.jsonl and "
                     + "TensorBoard events beside it", run.model().parameterCount()));

@@ -34,6 +34,7 @@ public final class TokenFile implements AutoCloseable {
     private final int documents;
     private final long size;
     private final long textBytes;
+    private final long checksum;
 
     private TokenFile(Path file, String key) throws IOException {
         try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
@@ -62,7 +63,8 @@ public final class TokenFile implements AutoCloseable {
                 throw new IOException(file + ": tokens of another corpus, tokenizer or seed");
             }
             ids = channel.map(FileChannel.MapMode.READ_ONLY, HEADER, size * width, arena);
-            if (crc(ids, header) != header.getLong(CRC)) {
+            checksum = header.getLong(CRC);
+            if (crc(ids, header) != checksum) {
                 throw new IOException(file + ": damaged: its checksum does not fit");
             }
         } catch (IOException | RuntimeException e) {
@@ -104,6 +106,11 @@ public final class TokenFile implements AutoCloseable {
 
     public int get(long position) {
         return wide ? ids.getAtIndex(I32, position) : Short.toUnsignedInt(ids.getAtIndex(U16, position));
+    }
+
+    /// CRC-32C of the ids: two files with equal ones hold the same tokens.
+    public long checksum() {
+        return checksum;
     }
 
     /// Copies the tokens `position, position + 1, ...` into `target[offset, offset + n)`.

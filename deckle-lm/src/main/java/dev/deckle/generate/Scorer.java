@@ -4,6 +4,7 @@ import dev.deckle.autograd.NoGrad;
 import dev.deckle.memory.Workspace;
 import dev.deckle.models.CausalLm;
 import dev.deckle.nn.Pass;
+import dev.deckle.tensor.Functional;
 import dev.deckle.tensor.Tensor;
 import java.util.Arrays;
 
@@ -17,6 +18,8 @@ public final class Scorer {
             return Math.exp(-Arrays.stream(logprobs).average().orElse(0));
         }
     }
+
+    private static final int ROWS = 256;
 
     private Scorer() {}
 
@@ -34,28 +37,22 @@ public final class Scorer {
         }
         try (NoGrad _ = NoGrad.open(); Workspace _ = Workspace.open()) {
             long[] wide = Arrays.stream(ids).asLongStream().toArray();
-            Tensor logits = model.forward(Tensor.of(wide, 1, ids.length), Pass.evaluate()).squeeze(0); // (T, V)
+            Tensor hidden = model.hidden(Tensor.of(wide, 1, ids.length), Pass.evaluate()).squeeze(0); // (T, hidden)
             double[] logprobs = new double[ids.length - 1];
-            if (ids.length > 1) {
-                Tensor next = Tensor.of(Arrays.copyOfRange(wide, 1, wide.length), ids.length - 1, 1);
-                logprobs = logits.slice(0, 0, ids.length - 1).logSoftmax(-1).gather(1, next).toDoubles();
+            for (int from = 0; from < logprobs.length; from += ROWS) {
+                int to = Math.min(from + ROWS, logprobs.length);
+                try (Workspace _ = Workspace.open()) { // logits of a piece at a time: a vocabulary is large
+                    Tensor next = Tensor.of(Arrays.copyOfRange(wide, from + 1, to + 1));
+                    double[] losses =
+                            Functional.crossEntropy(model.head(hidden.slice(0, from, to)), next, -1).toDoubles();
+                    for (int i = from; i < to; i++) {
+                        Finite.require(losses[i - from], model.parameters());
+                        logprobs[i] = -losses[i - from];
+                    }
+                }
             }
-            float[] last = logits.slice(0, ids.length - 1, ids.length).toFloats();
-            for (float f : last) {
-                check(model, f);
-            }
-            for (double d : logprobs) {
-                check(model, d);
-            }
-            return new Score(logprobs, last);
-        }
-    }
-
-    private static void check(CausalLm model, double value) {
-        if (!Double.isFinite(value)) {
-            throw new IllegalStateException("a result is not finite" + Finite.firstBad(model.parameters())
-                    .map(n -> ": weight " + n + " holds NaN or infinity")
-                    .orElse(", although all weights are: they are too large for f32"));
+            float[] last = model.head(hidden.slice(0, ids.length - 1, ids.length)).toFloats();
+            return new Score(logprobs, Finite.require(last, model.parameters()));
         }
     }
 }

@@ -56,7 +56,8 @@ public final class TextGenerator {
                 fresh[i] = ids[from + i];
             }
             Tensor hidden = model.hidden(Tensor.of(fresh, 1, fresh.length), Pass.decode(cache)); // (1, T, hidden)
-            return model.head(hidden.slice(1, fresh.length - 1, fresh.length)).toFloats(); // the last position's
+            float[] last = model.head(hidden.slice(1, fresh.length - 1, fresh.length)).toFloats(); // (vocab)
+            return Finite.require(last, model.parameters());
         }
     }
 

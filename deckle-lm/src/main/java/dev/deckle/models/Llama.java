@@ -88,7 +88,11 @@ public final class Llama implements CausalLm {
                 throw c.bad("head_dim", "an even number");
             }
             int context = c.integer("max_position_embeddings", 1, Integer.MAX_VALUE / 2);
-            ConfigReader rope = c.object("rope_parameters").orElse(c); // newer files keep theta and scaling together
+            // newer files keep theta and scaling together
+            ConfigReader rope = c.object("rope_parameters").filter(r -> r.has("rope_theta")).orElse(c);
+            if (c.real("attention_dropout", -1e-9, Optional.of(0.0)) >= 1) {
+                throw c.bad("attention_dropout", "a number from 0 to below 1");
+            }
             return new Config(c.integer("vocab_size", 1, Integer.MAX_VALUE), hidden,
                     c.integer("intermediate_size", 1, 1 << 24), c.integer("num_hidden_layers", 1, 10_000), heads,
                     kvHeads, headDim, context, c.real("rms_norm_eps", 0, Optional.of(1e-6)),
@@ -199,6 +203,9 @@ public final class Llama implements CausalLm {
         lmHead = config.tie_word_embeddings
                 ? new Linear(embedTokens.weight())
                 : new Linear(weights.scope("lm_head"), config.hidden_size, config.vocab_size, false, init);
+        // written by some: the head that is tied to the embedding, and frequencies that follow from the configuration
+        weights.ignore(n -> n.endsWith(".rotary_emb.inv_freq")
+                || config.tie_word_embeddings && n.equals("lm_head.weight"));
         parameters = weights.finish();
     }
 

@@ -53,6 +53,10 @@ public final class Models {
         ModelMemory memory = new ModelMemory();
         try {
             Map<String, Tensor> checkpoint = Safetensors.open(weightsFile, memory).tensors();
+            if (trainable) { // the copies are F32, whatever they were copied from
+                config.json().remove("torch_dtype");
+                config.json().addProperty("dtype", "float32");
+            }
             Weights weights = trainable ? Weights.loadTrainable(memory, checkpoint) : Weights.load(memory, checkpoint);
             return family.build(config, weights, memory);
         } catch (IllegalArgumentException e) {

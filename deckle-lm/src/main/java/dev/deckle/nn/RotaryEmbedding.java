@@ -15,8 +15,10 @@ import dev.deckle.tensor.Tensor;
 public final class RotaryEmbedding {
     private final float[] frequencies; // D/2, in turns of a radian a position
     private final double factor; // multiplies cosine and sine (YaRN)
-    private Tensor cos; // (positions, D/2)
-    private Tensor sin;
+    private Tables tables;
+
+    /// Each (positions, D/2); never changed once they are made.
+    private record Tables(Tensor cos, Tensor sin) {}
 
     /// @param scaling how the frequencies are stretched for contexts beyond those of training
     public RotaryEmbedding(int headDim, double theta, RopeScaling scaling) {
@@ -30,16 +32,16 @@ public final class RotaryEmbedding {
             frequencies[i] = (float) scaled[i];
         }
         factor = scaling.attentionFactor();
-        grow(64);
+        tables = make(64);
     }
 
-    private void grow(int positions) {
+    private Tables make(int positions) {
         int half = frequencies.length;
         Shape shape = Shape.of(positions, half);
         long bytes = 4L * positions * half;
         // these outlive every step: not from the workspace
-        cos = Tensor.on(Workspace.allocateForCaller(bytes), 0, DType.F32, shape);
-        sin = Tensor.on(Workspace.allocateForCaller(bytes), 0, DType.F32, shape);
+        Tensor cos = Tensor.on(Workspace.allocateForCaller(bytes), 0, DType.F32, shape);
+        Tensor sin = Tensor.on(Workspace.allocateForCaller(bytes), 0, DType.F32, shape);
         for (int p = 0; p < positions; p++) {
             for (int i = 0; i < half; i++) {
                 float angle = p * frequencies[i];
@@ -48,16 +50,22 @@ public final class RotaryEmbedding {
                 Native.setFloat(sin.address() + at, (float) (Math.sin(angle) * factor));
             }
         }
+        return new Tables(cos, sin);
+    }
+
+    private synchronized Tables upTo(int positions) {
+        int there = tables.cos.dim(0);
+        if (positions > there) {
+            tables = make(Math.max(positions, 2 * there));
+        }
+        return tables;
     }
 
     /// Rotates x (B, heads, T, D), whose first row is at position `from`.
     public Tensor rotate(Tensor x, int from) {
         int to = from + x.dim(-2);
-        synchronized (this) {
-            if (to > cos.dim(0)) {
-                grow(Math.max(to, 2 * cos.dim(0)));
-            }
-        }
-        return Functional.rope(x, cos.slice(0, from, to).to(x.dtype()), sin.slice(0, from, to).to(x.dtype()), false);
+        Tables t = upTo(to);
+        return Functional.rope(x, t.cos.slice(0, from, to).to(x.dtype()), t.sin.slice(0, from, to).to(x.dtype()),
+                false);
     }
 }

@@ -13,6 +13,7 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.Predicate;
 
 /// Where a layer gets its parameters: a source and a path of names into it.
 ///
@@ -35,6 +36,7 @@ public final class Weights {
         final Map<String, Tensor> parameters = new LinkedHashMap<>();
         final Set<String> used = new LinkedHashSet<>();
         final List<String> problems = new ArrayList<>();
+        Predicate<String> ignored = _ -> false;
 
         Root(ModelMemory memory, Generator random, Map<String, Tensor> checkpoint, boolean trainable, DType dtype) {
             this.memory = memory;
@@ -121,6 +123,11 @@ public final class Weights {
         }
     }
 
+    /// Names that a checkpoint may hold although the model has no use for them.
+    public void ignore(Predicate<String> names) {
+        root.ignored = names;
+    }
+
     /// To be called when the model is built.
     ///
     /// @return all parameters by their full names, in the order in which they were asked for
@@ -128,7 +135,7 @@ public final class Weights {
     public Map<String, Tensor> finish() {
         if (root.checkpoint != null) {
             root.checkpoint.keySet().stream()
-                    .filter(n -> !root.used.contains(n))
+                    .filter(n -> !root.used.contains(n) && !root.ignored.test(n))
                     .limit(MOST_PROBLEMS)
                     .forEach(n -> root.problems.add(n + " is not part of the model"));
         }

@@ -2,7 +2,6 @@ package dev.deckle.train;
 
 import com.google.gson.GsonBuilder;
 import com.google.gson.JsonObject;
-import com.google.gson.JsonParseException;
 import com.google.gson.JsonParser;
 import dev.deckle.io.AtomicFile;
 import dev.deckle.io.Safetensors;
@@ -28,40 +27,55 @@ import java.util.stream.Stream;
 /// A checkpoint is a folder, `checkpoints/step-0000040`, written under another name, synced, then renamed: one with
 /// such a name is whole. It is a model folder itself. The two newest are kept.
 ///
-/// @param step optimizer steps that were made
-/// @param seconds how long the run had trained
-/// @param options the run's options
-record Checkpoint(Path folder, long step, double seconds, TrainOptions options) {
+record Checkpoint(Path folder, State state) {
+    /// @param step optimizer steps that were made
+    /// @param seconds how long the run had trained
+    /// @param dataChecksum of the tokens that it is trained on and judged by
+    /// @param options the run's options
+    record State(long step, double seconds, long dataChecksum, TrainOptions options) {
+        JsonObject json() {
+            JsonObject o = new JsonObject();
+            o.addProperty("step", step);
+            o.addProperty("seconds", seconds);
+            o.addProperty("data_checksum", dataChecksum);
+            o.add("options", options.json());
+            return o;
+        }
+
+        static State read(JsonObject o) {
+            State s = new State(o.get("step").getAsLong(), o.get("seconds").getAsDouble(),
+                    o.get("data_checksum").getAsLong(), TrainOptions.read(o.getAsJsonObject("options")));
+            if (s.step < 0) {
+                throw new IllegalStateException("step " + s.step);
+            }
+            return s;
+        }
+    }
+
     private static final int KEPT = 2;
     private static final String PREFIX = "step-";
 
     /// Writes one, and puts its weights in the run's own folder.
-    static Checkpoint save(
-            RunFolder run, CausalLm model, AdamW optimizer, long step, double seconds, TrainOptions options)
-            throws IOException {
+    static void save(RunFolder run, CausalLm model, AdamW optimizer, State state) throws IOException {
         Path all = Files.createDirectories(run.file("checkpoints"));
-        Path done = all.resolve(String.format("%s%07d", PREFIX, step));
-        Path making = all.resolve(".making-" + done.getFileName());
-        delete(making);
+        Path done = all.resolve(String.format("%s%07d", PREFIX, state.step));
+        Path making = all.resolve(".making");
+        delete(making); // what a kill left
         Files.createDirectory(making);
         try {
             Safetensors.save(making.resolve("model.safetensors"), model.parameters(), Map.of("format", "pt"));
             Safetensors.save(making.resolve("optimizer.safetensors"), optimizer.state(), Map.of());
             for (String name : List.of("config.json", "generation_config.json", "tokenizer.json",
                     "tokenizer_config.json")) {
-                Files.copy(run.file(name), making.resolve(name));
+                AtomicFile.write(making.resolve(name), Files.readAllBytes(run.file(name)));
             }
-            JsonObject state = new JsonObject();
-            state.addProperty("step", step);
-            state.addProperty("seconds", seconds);
-            state.add("options", options.json());
             AtomicFile.write(making.resolve("state.json"),
-                    new GsonBuilder().setPrettyPrinting().create().toJson(state) + "\n");
+                    new GsonBuilder().setPrettyPrinting().create().toJson(state.json()) + "\n");
             sync(making);
             delete(done); // of a run that was resumed from before it
             Files.move(making, done, StandardCopyOption.ATOMIC_MOVE);
             sync(all);
-        } catch (IOException | RuntimeException e) {
+        } catch (IOException | RuntimeException | Error e) {
             delete(making);
             throw e;
         }
@@ -70,21 +84,24 @@ record Checkpoint(Path folder, long step, double seconds, TrainOptions options) 
         for (Path p : old.subList(Math.min(KEPT, old.size()), old.size())) {
             delete(p);
         }
-        return new Checkpoint(done, step, seconds, options);
     }
 
-    /// The newest checkpoint of a run folder that can be read.
+    /// The newest checkpoint of a run folder whose state can be read.
+    ///
+    /// @throws IOException if there are checkpoints and none can be read
     static Optional<Checkpoint> newest(Path run) throws IOException {
+        IOException first = null;
         for (Path p : folders(run)) {
             Path file = p.resolve("state.json");
             try {
-                JsonObject state = JsonParser.parseString(Files.readString(file)).getAsJsonObject();
-                return Optional.of(new Checkpoint(p, state.get("step").getAsLong(), state.get("seconds").getAsDouble(),
-                        TrainOptions.read(state.getAsJsonObject("options"))));
-            } catch (JsonParseException | IllegalStateException | NullPointerException | NumberFormatException
-                    | ClassCastException e) {
-                throw new IOException(file + ": not the state of a run", e);
+                return Optional.of(new Checkpoint(p,
+                        State.read(JsonParser.parseString(Files.readString(file)).getAsJsonObject())));
+            } catch (IOException | RuntimeException e) { // damaged from outside: there is an older one
+                first = first != null ? first : new IOException(file + ": not the state of a run", e);
             }
+        }
+        if (first != null) {
+            throw first;
         }
         return Optional.empty();
     }
@@ -104,7 +121,7 @@ record Checkpoint(Path folder, long step, double seconds, TrainOptions options) 
                 t.copyInto(own);
             });
         }
-        optimizer.restore(step);
+        optimizer.restore(state.step);
     }
 
     /// The same data under another name, as a link where the file system has such; whole or not at all.

@@ -59,10 +59,11 @@ public final class Pretraining implements AutoCloseable {
                     + ": holds no checkpoint to resume from" + (Files.exists(out.resolve("metrics.jsonl"))
                             ? ": the run ended before its first one; start it anew with another --out"
                             : "")));
-            TrainOptions options = change.apply(c.options()).complete();
-            if (options.steps > 0 && options.steps < c.step()) {
-                throw new IllegalArgumentException("--steps " + options.steps + ": the run is at step " + c.step()
-                        + " already");
+            TrainOptions options = change.apply(c.state().options()).complete();
+            if (options.steps > 0 && options.steps < c.state().step()) {
+                throw new IllegalArgumentException(
+                        "--steps " + options.steps + ": the run is at step " + c.state().step()
+                                + " already");
             }
             return prepare(new Pretraining(folder, options, listener), Optional.of(c));
         } catch (IOException | RuntimeException | Error e) {
@@ -77,6 +78,9 @@ public final class Pretraining implements AutoCloseable {
             return p;
         } catch (IOException | RuntimeException | Error e) {
             p.close();
+            if (from.isEmpty()) {
+                p.folder.discard();
+            }
             throw e;
         }
     }
@@ -105,10 +109,11 @@ public final class Pretraining implements AutoCloseable {
         }
         trainer = new Trainer(folder, options, tokenizer, tokens, model, listener);
         if (from.isPresent()) {
-            Metrics.cutBack(folder.file("metrics.jsonl"), from.get().step());
             trainer.restore(from.get());
-            listener.note(String.format("resumed from step %,d", from.get().step()));
+            Metrics.cutBack(folder.file("metrics.jsonl"), trainer.step());
+            listener.note(String.format("resumed from step %,d", trainer.step()));
         } else {
+            Metrics.cutBack(folder.file("metrics.jsonl"), 0); // of a run that was killed before its first checkpoint
             Trainer.describe(folder, model, tokenizer);
         }
         listener.note(String.format("a model of %,d parameters, %d threads, written to %s", model.parameterCount(),
@@ -163,6 +168,15 @@ public final class Pretraining implements AutoCloseable {
     /// @return whether it came to its end
     public boolean train(BooleanSupplier stop) throws IOException {
         return trainer.train(stop);
+    }
+
+    public TrainOptions options() {
+        return options;
+    }
+
+    /// How many steps were made.
+    public long step() {
+        return trainer.step();
     }
 
     public CausalLm model() {

@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
 import java.nio.channels.OverlappingFileLockException;
+import java.nio.file.DirectoryNotEmptyException;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -16,7 +17,7 @@ import java.util.stream.Stream;
 /// checkpoints.
 public final class RunFolder implements AutoCloseable {
     private static final List<String> SIGNS =
-            List.of("config.json", "model.safetensors", "metrics.jsonl", "checkpoints");
+            List.of("model.safetensors", "model.safetensors.index.json", "checkpoints");
 
     private final Path path;
     private final FileChannel channel;
@@ -99,6 +100,17 @@ public final class RunFolder implements AutoCloseable {
     /// A file of the folder.
     public Path file(String name) {
         return path.resolve(name);
+    }
+
+    /// Takes away what a run that did not start left: its lock, and the folder if nothing else is in it.
+    void discard() throws IOException {
+        close();
+        Files.deleteIfExists(file(".lock"));
+        try {
+            Files.delete(path);
+        } catch (DirectoryNotEmptyException _) {
+            // somebody's files: they stay
+        }
     }
 
     @Override

@@ -74,6 +74,8 @@ public final class TrainOptions {
             "10m", new Preset(6, 384, 6, 256, 12, 4096, 1e-3),
             "58m", new Preset(8, 512, 8, 512, 4, 32_000, 6e-4)));
 
+    private static final int MOST_TOKENS = 1 << 24;
+
     private TrainOptions() {}
 
     /// The names of the presets.
@@ -120,6 +122,8 @@ public final class TrainOptions {
         positive("--context", context);
         positive("--batch-size", batch_size);
         positive("--grad-accum", grad_accum);
+        require((long) batch_size * context <= MOST_TOKENS, "--batch-size " + batch_size + " times --context " + context
+                + " must be at most " + MOST_TOKENS + " tokens");
         require(vocab_size >= 257, "--vocab-size must be at least 257 (the bytes and an end token), not " + vocab_size);
         require(steps >= 0, "--steps must be positive, not " + steps);
         require(steps > 0 || minutes > 0 && minutes < 1e6, "--minutes must be positive, not " + minutes);
@@ -128,10 +132,10 @@ public final class TrainOptions {
         require(min_lr <= lr, "--min-lr " + min_lr + " must not be above --lr " + lr);
         require(warmup_steps >= 0, "--warmup-steps must not be negative, not " + warmup_steps);
         require(weight_decay >= 0 && weight_decay < 10, "--weight-decay must be from 0 to 10, not " + weight_decay);
-        require(grad_clip >= 0, "--grad-clip must not be negative, not " + grad_clip);
+        require(grad_clip >= 0 && grad_clip < 1e30, "--grad-clip must be from 0 to 1e30, not " + grad_clip);
         require(adam_beta1 >= 0 && adam_beta1 < 1, "--adam-beta1 must be at least 0 and below 1, not " + adam_beta1);
         require(adam_beta2 >= 0 && adam_beta2 < 1, "--adam-beta2 must be at least 0 and below 1, not " + adam_beta2);
-        require(adam_eps > 0, "--adam-eps must be above 0, not " + adam_eps);
+        require(adam_eps > 0 && adam_eps < 1, "--adam-eps must be above 0 and below 1, not " + adam_eps);
         require(eval_every >= 0, "--eval-every must not be negative, not " + eval_every);
         require(save_every >= 0, "--save-every must not be negative, not " + save_every);
         return this;

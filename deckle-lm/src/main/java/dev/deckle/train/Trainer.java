@@ -72,10 +72,16 @@ final class Trainer implements AutoCloseable {
     }
 
     /// Goes on from a checkpoint.
+    ///
+    /// @throws IllegalArgumentException if the data is no longer what the run was trained on
     void restore(Checkpoint checkpoint) {
+        if (checkpoint.state().dataChecksum() != dataChecksum()) {
+            throw new IllegalArgumentException(run.path() + ": the data has changed since the run began: "
+                    + "to train on other text, start a new run with --init " + run.path());
+        }
         checkpoint.restore(optimizer);
-        step = checkpoint.step();
-        secondsBefore = checkpoint.seconds();
+        step = checkpoint.state().step();
+        secondsBefore = checkpoint.state().seconds();
         saved = step;
     }
 
@@ -85,11 +91,12 @@ final class Trainer implements AutoCloseable {
     /// @throws IllegalStateException if the loss or the gradients are no longer finite: the last checkpoint stays
     boolean train(BooleanSupplier stop) throws IOException {
         try (Metrics metrics = Metrics.open(run.file("metrics.jsonl"));
-                TensorBoardWriter board = TensorBoardWriter.open(run.path(), step)) {
+                TensorBoardWriter board = TensorBoardWriter.open(run.path(), step + 1)) {
             long start = System.nanoTime();
             long evaluatedAt = start;
             long savedAt = start;
-            while (!over(start) && !stop.getAsBoolean()) {
+            boolean last = over(start) || stop.getAsBoolean();
+            while (!last) {
                 long began = System.nanoTime();
                 double lr = schedule.at(step, progress(start));
                 double loss = accumulate();
@@ -98,7 +105,7 @@ final class Trainer implements AutoCloseable {
                 optimizer.step(lr, AdamW.clip(norm, options.grad_clip));
                 step++;
                 double rate = tokensPerStep() / (seconds(began) + 1e-9);
-                boolean last = over(start) || stop.getAsBoolean();
+                last = over(start) || stop.getAsBoolean();
                 boolean evaluate = last || due(options.eval_every, evaluatedAt, EVALUATE);
                 Optional<TrainListener.Evaluated> evaluated =
                         evaluate ? evaluate(last ? LAST_WINDOWS : WINDOWS) : Optional.empty();
@@ -212,8 +219,17 @@ final class Trainer implements AutoCloseable {
     }
 
     private void save(double seconds) throws IOException {
-        Checkpoint.save(run, model, optimizer, step, seconds, options);
+        Checkpoint.save(run, model, optimizer, new Checkpoint.State(step, seconds, dataChecksum(), options));
         saved = step;
+    }
+
+    /// Of everything that is trained on and held out.
+    private long dataChecksum() {
+        return tokens.train().checksum() << 32 | tokens.validation().checksum();
+    }
+
+    long step() {
+        return step;
     }
 
     private boolean due(int every, long since, Duration otherwise) {

@@ -142,7 +142,7 @@ class PretrainingTest {
         Path out = folder.resolve("cut");
         Log first = new Log();
         try (Pretraining run = Pretraining.start(options().complete(), out, first)) {
-            assertFalse(run.train(() -> first.steps.size() >= 7)); // Ctrl-C: step 7 is finished and saved
+            assertFalse(run.train(() -> first.steps.size() >= 6)); // Ctrl-C during step 7, which is finished and saved
         }
         assertEquals(7, first.steps.size());
         // and then as if it had been killed later: lines beyond the checkpoint, the last one torn
@@ -230,6 +230,40 @@ class PretrainingTest {
     }
 
     @Test
+    void aRunIsNotResumedOnOtherText() throws IOException {
+        Path out = folder.resolve("run");
+        train(options(), out);
+        Files.writeString(text.resolve("doc3.txt"), "something else");
+        String m = assertThrows(IllegalArgumentException.class, () -> resume(out, o -> {
+            o.steps = 20;
+            return o;
+        })).getMessage();
+        assertTrue(m.contains("the data has changed since the run began"), m);
+        assertEquals(12, Files.readAllLines(out.resolve("metrics.jsonl")).size());
+    }
+
+    @Test
+    void aDamagedCheckpointGivesWayToTheOneBefore() throws IOException {
+        Path out = folder.resolve("run");
+        train(options(), out);
+        Files.writeString(out.resolve("checkpoints/step-0000012/state.json"), "{}");
+        assertEquals(List.of(11L, 12L), List.copyOf(resume(out, o -> o).steps.keySet()));
+        for (String step : List.of("12", "10")) {
+            Files.writeString(out.resolve("checkpoints/step-00000" + step + "/state.json"), "{}");
+        }
+        String m = assertThrows(IOException.class, () -> resume(out, o -> o)).getMessage();
+        assertTrue(m.contains("step-0000012/state.json: not the state of a run"), m);
+    }
+
+    @Test
+    void aRunThatDidNotStartLeavesNothing() throws IOException {
+        TrainOptions o = options();
+        o.data = List.of(folder.resolve("nowhere").toString());
+        assertThrows(IOException.class, () -> train(o, folder.resolve("run")));
+        assertFalse(Files.exists(folder.resolve("run")));
+    }
+
+    @Test
     void anotherRunStartsFromAModelsWeights() throws IOException {
         Path out = folder.resolve("run");
         Log first = train(options(), out);
@@ -279,6 +313,11 @@ class PretrainingTest {
                     return o;
                 },
                 o -> { o.adam_beta2 = 1; return o; },
+                o -> { o.batch_size = 1 << 20; o.context = 1 << 12; return o; },
+                o -> {
+                    o.grad_clip = Double.POSITIVE_INFINITY;
+                    return o;
+                },
                 o -> { o.steps = -3; return o; })) {
             String m =
                     assertThrows(IllegalArgumentException.class, () -> wrong.apply(options()).complete()).getMessage();
@@ -286,6 +325,7 @@ class PretrainingTest {
         }
         TrainOptions o = options();
         o.context = 5_000_000;
+        o.batch_size = 1;
         String m = assertThrows(IllegalArgumentException.class, () -> train(o, folder.resolve("run"))).getMessage();
         assertTrue(m.contains("tokens to train on; a context of 5,000,000 needs"), m);
     }

@@ -96,12 +96,13 @@ final class Gradients {
     private static void binary(BinaryFn fn, Tensor a, Tensor b, Tensor y, Tensor g, Sink sink) {
         Tensor x = a.detach();
         Tensor z = b.detach();
+        Tensor zero = Tensor.zeros(a.dtype(), Shape.SCALAR);
         if (sink.wants(a)) {
             Tensor ga = switch (fn) {
                 case ADD, SUB -> g;
                 case MUL -> g.mul(z);
                 case DIV -> g.div(z);
-                case POW -> g.mul(z).mul(x.pow(z.sub(1)));
+                case POW -> zero.where(z.eq(zero), g.mul(z).mul(x.pow(z.sub(1)))); // x^0 is 1 at 0 too
                 case MAX -> g.mul(winner(x, z));
                 case MIN -> g.mul(winner(z, x));
                 case EQ, NE, LT, LE, GT, GE -> throw new AssertionError("a comparison is never recorded");
@@ -114,7 +115,10 @@ final class Gradients {
                 case SUB -> g.neg();
                 case MUL -> g.mul(x);
                 case DIV -> g.mul(y.detach()).div(z).neg();
-                case POW -> g.mul(y.detach()).mul(x.log());
+                case POW -> {
+                    Tensor slope = g.mul(y.detach()).mul(x.log());
+                    yield zero.where(z.ge(zero), slope).where(x.eq(zero), slope); // 0^z stays 0
+                }
                 case MAX -> g.mul(winner(z, x));
                 case MIN -> g.mul(winner(x, z));
                 case EQ, NE, LT, LE, GT, GE -> throw new AssertionError("a comparison is never recorded");

@@ -8,12 +8,13 @@ import java.util.stream.IntStream;
 final class Like {
     private Like() {}
 
-    /// Empty, of x's shape, its dimensions in the same order of strides as x's and without gaps: a (B, T, H, D) array
-    /// seen as (B, H, T, D) gives another such view.
+    /// Empty, of x's shape, its last dimension together and the others in the order of x's strides, without gaps (what
+    /// x repeats gets memory of its own): a (B, T, H, D) array seen as (B, H, T, D) gives another such view.
     static Tensor layout(Tensor x) {
+        int last = x.rank() - 1;
         int[] byStride = IntStream.range(0, x.rank())
                 .boxed()
-                .sorted(Comparator.<Integer>comparingLong(i -> -x.stride(i)))
+                .sorted(Comparator.<Integer>comparingLong(i -> i == last ? 1 : -x.stride(i)))
                 .mapToInt(i -> i)
                 .toArray();
         int[] dims = IntStream.of(byStride).map(x::dim).toArray();

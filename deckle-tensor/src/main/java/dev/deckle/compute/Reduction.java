@@ -28,7 +28,6 @@ public final class Reduction {
         if (outer == 1 && inner == 1 && n > Work.GRAIN) {
             partials(f, in, y);
         } else if (outer == 1) {
-            // one block: the columns are shared, each task in strips of them
             columns(k, f, in, y, n, inner);
         } else {
             Work.rows(outer, n * inner, (from, to) -> k.reduce(t, f, xa + from * n * inner * w, ya + from * inner * w,
@@ -59,7 +58,8 @@ public final class Reduction {
         DType t = x.dtype();
         long w = t.bytes();
         long xa = x.address();
-        long each = Math.max(1, Work.GRAIN / Math.max(1, inner));
+        // at most sixteen partial sums: they are as long as a row, which may be long
+        long each = Math.max(Math.max(1, Work.GRAIN / Math.max(1, inner)), (n + 15) / 16);
         int parts = Work.tasks(n, each);
         if (parts <= 1) {
             k.reduce(t, f, xa, y.address(), 1, n, inner);

@@ -70,7 +70,11 @@ public final class Door {
 
     /// What runs a family of kernels for a type of number.
     public Kernels of(Family family, DType t) {
-        return (t == DType.F32 ? f32 : f64).get(family);
+        return switch (t) {
+            case F32 -> f32.get(family);
+            case F64 -> f64.get(family);
+            default -> throw new IllegalArgumentException(t + " is for storage only: cast to F32 to compute");
+        };
     }
 
     /// Every backend that was asked, with its fate, in the order of asking.

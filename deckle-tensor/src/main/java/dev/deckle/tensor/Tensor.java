@@ -237,6 +237,10 @@ public final class Tensor implements ElementwiseOps, MovementOps, ReduceOps {
 
     /// The same with a leaf that has its own buffer.
     public Tensor requireGrad(Leaf leaf) {
+        if (dtype != DType.F32 && dtype != DType.F64) {
+            throw new IllegalArgumentException(
+                    "gradients are gathered in F32 or F64, not in " + dtype + ": cast first");
+        }
         if (creator != null) {
             throw new IllegalStateException("only a leaf gathers a gradient, and this " + shape + " tensor was made by "
                     + creator.label() + ": call detach() first");
@@ -291,7 +295,9 @@ public final class Tensor implements ElementwiseOps, MovementOps, ReduceOps {
         if (numel() != 1) {
             throw new IllegalArgumentException("item() reads a single number, not shape " + shape);
         }
-        return Elements.get(dtype, address(), 0);
+        double value = Elements.get(dtype, address(), 0);
+        Reference.reachabilityFence(this);
+        return value;
     }
 
     /// The element at an index.
@@ -303,7 +309,9 @@ public final class Tensor implements ElementwiseOps, MovementOps, ReduceOps {
         for (int i = 0; i < index.length; i++) {
             o += java.util.Objects.checkIndex(index[i], shape.dim(i)) * strides[i];
         }
-        return Elements.get(dtype, address(), o);
+        double value = Elements.get(dtype, address(), o);
+        Reference.reachabilityFence(this);
+        return value;
     }
 
     /// All values in row-major order.
@@ -372,6 +380,7 @@ public final class Tensor implements ElementwiseOps, MovementOps, ReduceOps {
             }
             v[i] = Elements.get(dtype, address(), o);
         }
+        Reference.reachabilityFence(this);
         return v;
     }
 }

@@ -226,6 +226,40 @@ class GradientTest {
         });
     }
 
+    /// Views that repeat a dimension have strides of 0, in every place where an operand lies.
+    @Test
+    void repeatedOperands() {
+        Tensor cos = fixed(5, 3);
+        Tensor sin = fixed(5, 3);
+        unary(x -> Functional.rope(x.expand(2, 4, 5, 6), cos, sin, false), leaf(1, 4, 5, 6));
+        unary(x -> Functional.rope(x, cos, sin, true).sum(0, true).sum(2, true).square(), leaf(2, 4, 5, 6));
+        check(in -> Functional.attention(in.get(0), in.get(1).expand(2, 4, 5, 3), in.get(2).expand(2, 4, 5, 2),
+                Optional.empty(), true, 0.4), leaf(2, 4, 3, 3), leaf(2, 1, 5, 3), leaf(1, 4, 5, 2));
+        check(in -> Functional.linear(in.get(0).expand(3, 4), in.get(1), Optional.empty()), leaf(1, 4), leaf(5, 4));
+        check(in -> in.get(0).expand(2, 3, 4).matmul(in.get(1).expand(2, 4, 5)), leaf(3, 4), leaf(4, 5));
+        unary(x -> x.expand(3, 4).softmax(-1), leaf(3, 1));
+        check(in -> Functional.rmsNorm(in.get(0).expand(3, 4), in.get(1), 1e-3), leaf(1, 4), leaf(4));
+    }
+
+    @Test
+    void powersAtZero() {
+        Tensor x = Tensor.of(new double[] {0, 0, 2}).requireGrad();
+        Tensor z = Tensor.of(new double[] {0, 3, 0}).requireGrad();
+        x.pow(z).sum().backward();
+        assertEquals(List.of(0.0, 0.0, 0.0), boxed(x.grad()));
+        assertEquals(List.of(0.0, 0.0, Math.log(2)), boxed(z.grad()));
+    }
+
+    @Test
+    void halfPrecisionIsForStorage() {
+        Tensor half = Tensor.ones(4).to(DType.BF16);
+        assertThrows(IllegalArgumentException.class, half::requireGrad);
+        assertThrows(IllegalArgumentException.class, () -> half.add(half));
+        Tensor x = leaf(3, 4);
+        x.to(DType.BF16).to(DType.F64).sum().backward(); // through it and back is fine
+        assertEquals(1, x.grad().at(2, 3));
+    }
+
     @Test
     void gradientsAddUpInLeavesUntilZeroed() {
         Tensor x = Tensor.of(new double[] {1, 2}).requireGrad();
