@@ -123,12 +123,10 @@ final class LossChart {
         style.setMarkerSize(6);
         style.setChartTitleFont(new Font(Font.SANS_SERIF, Font.BOLD, 16));
         style.setAxisTitleFont(new Font(Font.SANS_SERIF, Font.PLAIN, 13));
-        style.setAxisTickLabelsFont(new Font(Font.SANS_SERIF, Font.PLAIN, 12));
+        style.setAxisTickLabelsFont(new Font(Font.SANS_SERIF, Font.PLAIN, 9)); // XChart sets them close
         style.setLegendFont(new Font(Font.SANS_SERIF, Font.PLAIN, 12));
         style.setXAxisDecimalPattern("#,###");
         style.setXAxisMin(0.0);
-        style.setXAxisTickMarkSpacingHint(100);
-        style.setXAxisMaxLabelCount(12);
         style.setYAxisDecimalPattern("0.0#");
     }
 

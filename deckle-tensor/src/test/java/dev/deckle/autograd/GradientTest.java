@@ -279,6 +279,17 @@ class GradientTest {
         }, leaf(3, 2));
     }
 
+    /// A sum hands the same gradient to both of its operands: adding to one in place would change the other.
+    @Test
+    void gradientsThatShareMemoryStayApart() {
+        check(in -> {
+            Tensor a = in.get(0).mul(2);
+            Tensor b = in.get(1).mul(3);
+            Tensor early = a.exp();
+            return a.add(b).add(early);
+        }, leaf(3, 2), leaf(3, 2));
+    }
+
     @Test
     void theCallersGradientIsNotChanged() {
         Tensor x = leaf(2, 3);

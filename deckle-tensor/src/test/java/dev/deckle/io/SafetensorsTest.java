@@ -74,7 +74,8 @@ class SafetensorsTest {
                 + "\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}|must not overlap",
         "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},"
                 + "\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}|twice",
-        "{\"a\":{\"dtype\":\"F32\",\"shape\":[2147483647,2147483647,2147483647],\"data_offsets\":[0,4]}}|too many elements",
+        "{\"a\":{\"dtype\":\"F32\",\"shape\":[2147483647,2147483647,2147483647],"
+                + "\"data_offsets\":[0,4]}}|too many elements",
         "[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]|nesting deeper"
     })
     void headersThatLieAreRefused(String header, String expected) throws Exception {
