@@ -292,6 +292,11 @@ class GradientTest {
 
     @Test
     void theCallersGradientIsNotChanged() {
+        Tensor a = leaf(3).mul(2);
+        Tensor ones = Tensor.full(DType.F64, 1, 6);
+        // the part for a waits while the longer way round to a is walked
+        Functional.concat(List.of(a, a.exp().neg()), 0).backward(ones);
+        assertEquals(List.of(1.0, 1.0, 1.0, 1.0, 1.0, 1.0), boxed(ones));
         Tensor x = leaf(2, 3);
         Tensor g = Tensor.full(DType.F64, 1, 2, 3);
         x.add(x.mul(2)).add(x.mul(3)).backward(g);
