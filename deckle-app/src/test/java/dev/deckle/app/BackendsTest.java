@@ -56,6 +56,8 @@ class BackendsTest {
             if (n > 0) {
                 all.add(new Case("rope" + at, new int[][] {{2, 3, 5, 2 * n}, {5, n}, {5, n}},
                         in -> Functional.rope(in.get(0), in.get(1).detach(), in.get(2).detach(), n % 2 == 0)));
+                all.add(new Case("rope by row" + at, new int[][] {{2, 3, 5, 2 * n}, {2, 5, n}, {2, 5, n}},
+                        in -> Functional.rope(in.get(0), in.get(1).detach(), in.get(2).detach(), n % 2 == 1)));
                 all.add(new Case("softmax" + at, new int[][] {{3, n}},
                         in -> in.get(0).softmax(-1).add(in.get(0).logSoftmax(-1))));
                 all.add(new Case("rms norm" + at, new int[][] {{2, 3, n}, {n}},

@@ -104,8 +104,11 @@ class WorkspaceTest {
             }
             assertEquals(live.values().stream().mapToLong(Blocks::align).sum(), blocks.used(), "at " + i);
             if (i % 5000 == 4999) {
-                blocks.reset();
+                long reserved = blocks.reserved();
+                live.forEach(blocks::free);
                 live.clear();
+                blocks.free(blocks.allocate(32 << 20), 32 << 20); // neighbours have joined: a whole chunk is free
+                assertEquals(reserved, blocks.reserved());
             }
         }
         long reserved = blocks.reserved();
