@@ -1,7 +1,11 @@
 package dev.deckle.app;
 
+import dev.deckle.kernel.Door;
+import dev.deckle.kernel.Family;
+import dev.deckle.tensor.DType;
 import java.io.PrintStream;
 import java.util.List;
+import java.util.Locale;
 import java.util.Set;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Help.Ansi;
@@ -106,6 +110,18 @@ public final class Deckle {
             throw e; // comes back to the handler of wrong usage
         } catch (Throwable e) { // an Error too: whatever happens, the user reads one line
             return Errors.failure(console, e, options.verbose());
+        }
+    }
+
+    /// Slow code never runs in silence.
+    private static void warnIfSlow(Console console) {
+        Door door = Door.current();
+        String slow = Arrays.stream(Family.values())
+                .filter(f -> door.of(f, DType.F32).name().equals("scalar"))
+                .map(f -> f.name().toLowerCase(Locale.ROOT))
+                .collect(Collectors.joining(", "));
+        if (!slow.isEmpty()) {
+            console.log("SLOW: plain loops compute " + slow + "; deckle doctor says why");
         }
     }
 
