@@ -4,9 +4,11 @@ import dev.deckle.kernel.Door;
 import dev.deckle.kernel.Family;
 import dev.deckle.tensor.DType;
 import java.io.PrintStream;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Set;
+import java.util.stream.Collectors;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Help.Ansi;
 import picocli.CommandLine.IVersionProvider;
@@ -104,6 +106,7 @@ public final class Deckle {
         try {
             if (verb.computes()) {
                 options.apply();
+                warnIfSlow(console);
             }
             return verb.run(console);
         } catch (ParameterException e) {
