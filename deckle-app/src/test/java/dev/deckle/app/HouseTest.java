@@ -39,7 +39,8 @@ class HouseTest {
             "vector", Set.of("tensor"),
             "x86", Set.of("tensor"),
             "lm", Set.of("tensor"),
-            "app", Set.of("tensor", "x86", "lm"));
+            "study", Set.of("tensor", "lm"),
+            "app", Set.of("tensor", "x86", "lm", "study"));
 
     /// The packages of `deckle-lm`: each may use those before it, none of those after it.
     private static final List<String> PACKAGES =

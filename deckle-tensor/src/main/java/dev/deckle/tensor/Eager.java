@@ -16,6 +16,8 @@ import java.util.Optional;
 /// Runs operations as they are called: checks the operands, computes, and records the operation in its result if an
 /// input requires a gradient.
 final class Eager {
+    static final ScopedValue<OpObserver> OBSERVER = ScopedValue.newInstance();
+
     private Eager() {}
 
     static Tensor run(Op op) {
@@ -23,6 +25,9 @@ final class Eager {
         Tensor y = compute(op, r);
         if (r.dtype().floating() && NoGrad.recording() && op.inputs().stream().anyMatch(Tensor::requiresGrad)) {
             y.recordedBy(op);
+        }
+        if (OBSERVER.isBound()) {
+            OBSERVER.get().computed(op, y);
         }
         Reference.reachabilityFence(op); // kernels see addresses only: the inputs must outlive them
         return y;

@@ -1,0 +1,36 @@
+package dev.deckle.explain;
+
+import dev.deckle.tensor.Tensor;
+import java.util.Arrays;
+import java.util.List;
+
+/// Numbers of one step, copied out of the computation: row-major values under a shape. They may be infinite (a mask) or
+/// not a number (a mistake). A single number has the empty shape.
+public record Values(List<Integer> shape, List<Double> values) {
+    public Values {
+        shape = List.copyOf(shape);
+        values = List.copyOf(values);
+        long expected = shape.stream().mapToLong(n -> n).reduce(1, Math::multiplyExact);
+        if (expected != values.size()) {
+            throw new IllegalArgumentException(values.size() + " values do not fill shape " + shape);
+        }
+    }
+
+    public static Values of(Tensor t) {
+        return new Values(Arrays.stream(t.shape().toArray()).boxed().toList(), Arrays.stream(t.toDoubles()).boxed().toList());
+    }
+
+    public static Values of(double value) {
+        return new Values(List.of(), List.of(value));
+    }
+
+    /// Without a shape: a vector.
+    public static Values of(double[] values, int... shape) {
+        List<Integer> s = shape.length == 0 ? List.of(values.length) : Arrays.stream(shape).boxed().toList();
+        return new Values(s, Arrays.stream(values).boxed().toList());
+    }
+
+    public int rank() {
+        return shape.size();
+    }
+}
