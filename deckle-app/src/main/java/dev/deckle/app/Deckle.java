@@ -28,7 +28,8 @@ import picocli.CommandLine;
         sortOptions = false,
         usageHelpAutoWidth = true,
         subcommands = {
-            Train.class, Generate.class, Score.class, Tokenize.class, Bench.class, Doctor.class, Completion.class
+            Train.class, Generate.class, Score.class, Tokenize.class, Parity.class, Bench.class, Doctor.class,
+            Completion.class
         },
         synopsisSubcommandLabel = "VERB",
         commandListHeading = "%nVerbs:%n",

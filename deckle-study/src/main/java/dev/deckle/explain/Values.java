@@ -17,7 +17,8 @@ public record Values(List<Integer> shape, List<Double> values) {
     }
 
     public static Values of(Tensor t) {
-        return new Values(Arrays.stream(t.shape().toArray()).boxed().toList(), Arrays.stream(t.toDoubles()).boxed().toList());
+        return new Values(Arrays.stream(t.shape().toArray()).boxed().toList(),
+                Arrays.stream(t.toDoubles()).boxed().toList());
     }
 
     public static Values of(double value) {
