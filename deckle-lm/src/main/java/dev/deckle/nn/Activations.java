@@ -9,8 +9,8 @@ import dev.deckle.tensor.Tensor;
 ///
 /// - **Formula**: sigmoid(x) = 1 / (1 + e^-x); tanh(x); relu(x) = max(0, x); leaky_relu(x) = x if x > 0 else alpha x;
 ///   elu(x) = x if x > 0 else alpha (e^x - 1); swish(x) = x sigmoid(x); gelu(x) = x Phi(x), or by tanh
-///   0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))
-/// - **Shapes**: any, element by element
+///   0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))); softmax(x) = e^(x - max x) / sum e^(x - max x)
+/// - **Shapes**: any, element by element; softmax over one dimension
 /// - **Cost**: one pass over memory
 /// - **Source**: Maas et al. 2013 (leaky ReLU), Clevert et al. 2016 (ELU), Ramachandran et al. 2017 (Swish),
 ///   Hendrycks and Gimpel 2016 (GELU)

@@ -4,7 +4,6 @@ import dev.deckle.autograd.NoGrad;
 import dev.deckle.memory.ModelMemory;
 import dev.deckle.tensor.Tensor;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
 
 /// Stochastic gradient descent with momentum, as PyTorch computes it.
@@ -19,8 +18,8 @@ import java.util.Map;
 ///   0.9; the learning rate inside of v, which then outlives a change of it
 public final class Sgd implements AutoCloseable {
     private final ModelMemory memory = new ModelMemory();
-    private final List<Tensor> parameters;
-    private final Map<Tensor, Tensor> velocity = new LinkedHashMap<>();
+    private final Map<String, Tensor> parameters = new LinkedHashMap<>();
+    private final Map<String, Tensor> velocity = new LinkedHashMap<>();
     private final double momentum;
     private final double weightDecay;
     private final boolean nesterov;
@@ -31,7 +30,11 @@ public final class Sgd implements AutoCloseable {
             throw new IllegalArgumentException(
                     "momentum must be at least 0, and above 0 for nesterov, not " + momentum);
         }
-        parameters = named.values().stream().filter(Tensor::requiresGrad).toList();
+        named.forEach((name, p) -> {
+            if (p.requiresGrad()) {
+                parameters.put(name, p);
+            }
+        });
         this.momentum = momentum;
         this.weightDecay = weightDecay;
         this.nesterov = nesterov;
@@ -40,27 +43,32 @@ public final class Sgd implements AutoCloseable {
     /// One update; gradients are then empty. A parameter without a gradient stays as it is.
     public void step(double lr) {
         try (NoGrad _ = NoGrad.open()) {
-            for (Tensor p : parameters) {
+            parameters.forEach((name, p) -> {
                 if (!p.leaf().orElseThrow().isEmpty()) {
-                    p.sub(direction(p).mul(lr)).copyInto(p);
+                    p.sub(direction(name, p).mul(lr)).copyInto(p);
                 }
-            }
+            });
         }
-        parameters.forEach(p -> p.leaf().orElseThrow().zero());
+        parameters.values().forEach(p -> p.leaf().orElseThrow().zero());
     }
 
-    private Tensor direction(Tensor p) {
+    private Tensor direction(String name, Tensor p) {
         Tensor g = p.grad().add(p.mul(weightDecay));
         if (momentum == 0) {
             return g;
         }
-        Tensor v = velocity.get(p);
+        Tensor v = velocity.get(name);
         if (v == null) {
-            velocity.put(p, g.copyInto(Tensor.empty(memory, p.dtype(), p.shape())));
+            velocity.put(name, g.copyInto(Tensor.empty(memory, p.dtype(), p.shape())));
         } else {
             v.mul(momentum).add(g).copyInto(v);
         }
-        return nesterov ? g.add(velocity.get(p).mul(momentum)) : velocity.get(p);
+        return nesterov ? g.add(velocity.get(name).mul(momentum)) : velocity.get(name);
+    }
+
+    /// v of every parameter that has moved, by the parameter's name; empty without momentum.
+    public Map<String, Tensor> state() {
+        return velocity;
     }
 
     @Override
