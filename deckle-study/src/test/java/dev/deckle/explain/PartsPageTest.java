@@ -68,13 +68,7 @@ class PartsPageTest {
                 String type = file.getFileName().toString().replace(".java", "");
                 page.append("\n### [").append(type).append("](../").append(folder).append('/').append(type)
                         .append(".java)\n\n");
-                documentation(file).stream()
-                        .takeWhile(line -> !line.startsWith("@param"))
-                        .map(PartsPageTest::plain)
-                        .forEach(line -> page.append(line).append('\n'));
-                while (page.charAt(page.length() - 2) == '\n') {
-                    page.deleteCharAt(page.length() - 1);
-                }
+                page.append(unwrapped(documentation(file))).append('\n');
                 List<Part> here = explained.getOrDefault(type, List.of());
                 if (!here.isEmpty()) {
                     page.append("\nAt work: ").append(here.stream()
@@ -84,6 +78,22 @@ class PartsPageTest {
             }
         }
         return page.toString();
+    }
+
+    /// Paragraphs and items as one line each, so that the page does not depend on where comments are wrapped.
+    private static String unwrapped(List<String> lines) {
+        StringBuilder text = new StringBuilder();
+        boolean code = false;
+        for (String line : lines.stream().takeWhile(l -> !l.startsWith("@param")).map(PartsPageTest::plain).toList()) {
+            boolean fence = line.startsWith("```");
+            boolean apart = code || fence || line.isBlank() || line.startsWith("- ") || text.toString().endsWith("\n\n")
+                    || text.isEmpty();
+            text.append(apart ? text.isEmpty() || text.toString().endsWith("\n") ? "" : "\n" : " ").append(
+                    code ? line : line.strip());
+            text.append(line.isBlank() ? "\n" : "");
+            code ^= fence;
+        }
+        return text.toString().strip();
     }
 
     /// References to other classes become code.
@@ -114,7 +124,7 @@ class PartsPageTest {
 
     @Test
     void whatIsExplainedIsOnThePage() throws IOException {
-        String page = Files.readString(PAGE);
+        String page = page();
         for (Part p : Parts.all()) {
             assertTrue(page.contains("`./deckle explain " + p.name() + "`"), p.name());
         }
