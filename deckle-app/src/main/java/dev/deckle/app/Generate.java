@@ -37,7 +37,7 @@ import picocli.CommandLine.TypeConversionException;
             "  ./deckle generate --model runs/run-1 --prompt \"public static \"",
             "  ./deckle generate --model runs/run-1 --prompt \"/**\" --temperature 0    always the likeliest token",
             "  ./deckle generate --model runs/run-1 --ids 5,6,7 --max-new-tokens 20 --json",
-            "  ./deckle generate --model runs/run-1 --prompt \"int \" --num-beams 4    the likeliest text that 4 beams find"
+            "  ./deckle generate --model runs/run-1 --prompt \"int \" --num-beams 4    the likeliest that 4 beams find"
         })
 final class Generate extends Verb {
     @Option(names = "--model", paramLabel = "DIR", required = true, description = "a model folder")

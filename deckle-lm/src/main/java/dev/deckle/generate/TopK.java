@@ -11,8 +11,8 @@ import java.util.Map;
 ///
 /// Of equal numbers the earlier one stays. A NaN is refused, because it is neither larger nor smaller than anything.
 ///
-/// - **Formula**: value[i] <= value[2i + 1] and value[i] <= value[2i + 2]; a number larger than value[0] takes its
-///   place and sifts down past the smaller of its children.
+/// - **Formula**: `value[i] <= value[2i + 1]` and `value[i] <= value[2i + 2]`; a number larger than `value[0]` takes
+///   its place and sifts down past the smaller of its children.
 /// - **Shapes**: a stream of n numbers, of which k <= n are kept; what is kept is named by its position in the stream.
 /// - **Cost**: O(n log k) time at worst, when the stream ascends, and about n + k log k log(n / k) for a shuffled one,
 ///   since most numbers lose against the root at once; O(k) memory. Sorting takes O(n log n) and O(n).

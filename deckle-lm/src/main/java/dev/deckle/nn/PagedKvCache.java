@@ -17,7 +17,7 @@ import java.util.stream.IntStream;
 /// The bookkeeping is in [BlockPool] (who refers to what) and [BlockTable] (which blocks a sequence has); this class
 /// keeps the numbers. All layers use the same tables.
 ///
-/// - **Formula**: position p of a sequence is at place p mod block_size of block table[p / block_size].
+/// - **Formula**: position p of a sequence is at place p mod block_size of block `table[p / block_size]`.
 /// - **Shapes**: a layer keeps its keys as (blocks, block_size, G, D) and its values as (blocks, block_size, G, E).
 ///   Gathering looks up the blocks of a batch as an embedding does: ids (B, n) in rows (blocks, block_size G D) give
 ///   (B, n, block_size G D), seen as (B, n block_size, G, D), cut to S positions and transposed: (B, G, S, D).
