@@ -1,6 +1,7 @@
 package dev.deckle.explain;
 
 import dev.deckle.nn.Attended;
+import dev.deckle.nn.ContiguousKvCache;
 import dev.deckle.nn.Dropout;
 import dev.deckle.nn.GroupedQueryAttention;
 import dev.deckle.nn.Init;
@@ -248,7 +249,7 @@ final class AttentionStories {
                 .then("Attention", "heard", "Attention with both parts of query and key",
                         "softmax((q_nope k_nopeᵀ + q_rope k_ropeᵀ) / √(2 + 2)) v, causal")
                 .output("Linear", "y", "Projected", "y = concat(heard) W_oᵀ");
-        try (KvCache cache = new KvCache(LENGTH)) {
+        try (KvCache cache = new ContiguousKvCache(LENGTH)) {
             layer.forward(x.slice(1, 0, LENGTH - 1), Pass.decode(cache));
             cache.advance(LENGTH - 1);
             Tensor last = x.slice(1, LENGTH - 1, LENGTH);
