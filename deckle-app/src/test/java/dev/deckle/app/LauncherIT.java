@@ -42,7 +42,7 @@ class LauncherIT {
     })
     void theMedianHasASmallHeapWhereverTheFlagsStand(String args) throws Exception {
         JsonObject o = JsonParser.parseString(run(args.split(" "))).getAsJsonObject();
-        assertTrue(o.get("max_heap_bytes").getAsLong() <= 64 << 20, o.toString());
+        assertTrue(o.get("max_heap_bytes").getAsLong() <= 32 << 20, o.toString());
         assertTrue(o.get("memory_bytes").getAsLong() <= 32_000_000, o.toString());
     }
 

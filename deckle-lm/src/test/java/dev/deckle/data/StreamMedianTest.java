@@ -237,16 +237,21 @@ class StreamMedianTest {
 
     @Test
     void aSourceThatChangesIsNoticed() {
-        long[] zeros = new long[1_000];
-        long[] ones = LongStream.generate(() -> -1).limit(1_000).toArray();
         long[] spread = generated(Distribution.UNIFORM, 1_000);
         long[] halves = generated(Distribution.TWO_VALUES, 1_000);
         long[] close = LongStream.range(0, 1_000).map(i -> i % 2).toArray();
-        for (var change : List.of(List.of(spread, zeros), List.of(spread, ones), List.of(halves, zeros),
-                List.of(halves, ones), List.of(close, spread))) {
-            LongSource source = changing(change.get(0), change.get(1));
-            var e = assertThrows(IOException.class, () -> new StreamMedian(300, Team.serial(), 2).of(source, NOBODY));
-            assertEquals("numbers.bin: gave other numbers when it was read again", e.getMessage());
+        long middle = Arrays.stream(spread).sorted().toArray()[499];
+        long[] zeros = new long[1_000];
+        long[] far = LongStream.generate(() -> Long.MAX_VALUE).limit(1_000).toArray();
+        long[] near = LongStream.generate(() -> middle).limit(1_000).toArray();
+        for (var change : List.of(List.of(spread, far), List.of(spread, near), List.of(halves, zeros),
+                List.of(halves, far), List.of(close, spread))) {
+            for (StreamMedian median : List.of(new StreamMedian(300, Team.serial(), 2),
+                    new StreamMedian(5_000, Team.serial()))) {
+                LongSource source = changing(change.get(0), change.get(1));
+                var e = assertThrows(IOException.class, () -> median.of(source, NOBODY));
+                assertEquals("numbers.bin: gave other numbers when it was read again", e.getMessage());
+            }
         }
     }
 
