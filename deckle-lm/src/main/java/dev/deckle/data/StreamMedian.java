@@ -22,15 +22,17 @@ import java.util.concurrent.atomic.AtomicLong;
 /// **The two middle numbers** of an even count may fall into two buckets, and what is between these is empty. Then
 /// they are the largest number up to the end of the first bucket and the smallest beyond: one last pass finds both.
 ///
-/// **Cost.** Each counting pass settles `bits` of 64 and the last one of these leaves nothing to gather, so there are
-/// at most `ceil(64 / bits)` passes, whatever the numbers are: 4 with 16 bits. Numbers spread over all 64 bits take 2.
-/// The time is that of reading the source so often. Memory, all of it outside of the Java heap: a block for each thread
-/// to read into, and beside that the counters, whose place the gathered numbers take in the last pass.
-///
-/// **The classic mistakes.** To count by the leading bits as they are: the sign bit makes negative numbers the largest.
-/// To take the mean of the middle two as `(a + b) / 2`: it overflows, and loses the half. To trust that the gathered
-/// numbers will fit because those of a test did: of equal numbers no pass of counting gets rid of any. To look for the
-/// upper of the middle two in the lower one's bucket.
+/// - **Formula**: bucket(x) = (x - low) >>> shift, unsigned; the median is in the bucket where the running sum of the
+///   counters passes (n - 1) / 2
+/// - **Shapes**: n signed 64-bit integers to one number, or the mean of two
+/// - **Cost**: at most ceil(64 / bits) readings of the source, whatever the numbers are: 4 with 16 bits; numbers spread
+///   over all 64 bits take 2. Memory, all of it outside of the Java heap: a block for each thread to read into, and
+///   beside that the counters, whose place the gathered numbers take in the last pass
+/// - **Source**: Munro and Paterson 1980 (selection in few passes)
+/// - **PyTorch**: `torch.median`, which needs all numbers in memory and takes the lower of the middle two
+/// - **Classic mistake**: counting by the leading bits as they are: the sign bit makes negative numbers the largest;
+///   (a + b) / 2 overflows and loses the half; equal numbers never fit the memory, however often they are counted; the
+///   upper of the middle two need not be in the lower one's bucket
 ///
 /// The same answer whatever the memory and the number of threads. A source that gives other numbers when it is read
 /// again is noticed where the counts tell, and is an error.

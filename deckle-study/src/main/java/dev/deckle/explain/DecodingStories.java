@@ -36,7 +36,7 @@ final class DecodingStories {
                         Set.of("values"), DecodingStories::topP),
                 new Part("beam-search", GROUP, "a few likely continuations at once", BeamSearch.class, Set.of(),
                         DecodingStories::beamSearch),
-                new Part("kv-cache", GROUP, "keys and values are kept, not computed again", ContiguousKvCache.class,
+                new Part("kv-cache", GROUP, "keys and values are kept, not computed again", KvCache.class,
                         Set.of("seed"), DecodingStories::kvCache),
                 new Part("paged-kv", GROUP, "the cache in blocks that sequences share", PagedKvCache.class, Set.of(),
                         DecodingStories::paged));
