@@ -10,7 +10,7 @@ public final class Parts {
             .of(FeedForwardStories.parts(), SoftmaxStories.parts(), AttentionStories.parts(), PositionStories.parts(),
                     NormStories.parts(), LossStories.parts(), OptimStories.parts(), DecodingStories.parts(),
                     AlignStories.parts(),
-                    RandomStories.parts(), MedianStories.parts())
+                    RandomStories.parts(), MedianStories.parts(), NotebookStories.parts())
             .flatMap(List::stream)
             .toList();
 
