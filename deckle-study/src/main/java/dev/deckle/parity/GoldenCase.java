@@ -5,6 +5,7 @@ import com.google.gson.JsonParseException;
 import com.google.gson.JsonParser;
 import dev.deckle.io.Safetensors;
 import dev.deckle.memory.ModelMemory;
+import dev.deckle.nn.Init;
 import dev.deckle.nn.Weights;
 import dev.deckle.tensor.Tensor;
 import java.nio.file.Path;
@@ -97,6 +98,7 @@ public final class GoldenCase {
         private final Map<String, Tensor> inputs = new LinkedHashMap<>();
         private final Map<String, Tensor> state = new LinkedHashMap<>();
         private final Set<String> unread = new TreeSet<>();
+        private final Map<String, Tensor> asked = new LinkedHashMap<>();
         private Optional<Weights> weights = Optional.empty();
         private Map<String, String> names = Map.of();
 
@@ -144,6 +146,14 @@ public final class GoldenCase {
                 throw new IllegalArgumentException("param." + name + " is missing");
             }
             return t.shape().toArray();
+        }
+
+        /// A trainable parameter by the case's name, for a component that is no layer.
+        ///
+        /// @throws IllegalArgumentException if the case has no such parameter
+        public Tensor parameter(String name) {
+            return asked.computeIfAbsent(name, n -> weights.orElseGet(() -> weights(Map.of())).get(n, Init.zeros(),
+                    parameterShape(n)));
         }
 
         /// Parameters and buffers, trainable, under the names that the component gives them; `renamed` leads from those
