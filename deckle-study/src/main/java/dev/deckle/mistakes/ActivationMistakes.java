@@ -57,13 +57,14 @@ public final class ActivationMistakes {
     }
 
     public static Tensor elu(Tensor x, double alpha, Slip slip) {
-        Tensor below = x.minimum(zero(x));
+        Tensor positive = x.gt(zero(x));
+        Tensor below = zero(x).where(positive, x);
         Tensor bent = switch (slip) {
             case NO_MINUS_ONE -> below.exp().mul(alpha);
             case ALPHA_INSIDE -> below.mul(alpha).exp().sub(1);
             default -> below.exp().sub(1).mul(alpha);
         };
-        return x.where(x.gt(zero(x)), bent);
+        return x.where(positive, bent);
     }
 
     public static Tensor sigmoid(Tensor x, Slip slip) {

@@ -173,8 +173,16 @@ public final class GoldenCase {
         /// Parameters after the run by the case's names.
         private Map<String, Tensor> parameters() {
             Map<String, Tensor> found = new LinkedHashMap<>();
-            weights.map(Weights::finish).orElse(Map.of())
-                    .forEach((key, t) -> found.put(names.getOrDefault(key, key), t));
+            try {
+                weights.map(Weights::finish).orElse(Map.of())
+                        .forEach((key, t) -> found.put(names.getOrDefault(key, key), t));
+            } catch (IllegalArgumentException e) { // it speaks of a checkpoint, in the component's names
+                String what = e.getMessage().replaceFirst(".*config.json: ", "");
+                for (var renamed : names.entrySet()) {
+                    what = what.replace(renamed.getKey() + " is ", renamed.getValue() + " is ");
+                }
+                throw new IllegalArgumentException("param or buffer " + what, e);
+            }
             return found;
         }
 
