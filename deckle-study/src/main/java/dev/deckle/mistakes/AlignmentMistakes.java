@@ -39,7 +39,7 @@ public final class AlignmentMistakes {
         VALUE_AFTER_THE_END("the last value is used again after the end, where nothing follows"),
         ONE_STEP_ONLY("advantages are the deltas alone: the sum with gamma lambda is left out"),
         LAMBDA_FORGOTTEN("gamma alone carries the sum back: lambda = 1, whatever it was set to"),
-        RETURNS_WITHOUT_VALUES("returns = advantages: the value function is taught what it lacks, not what it should be"),
+        RETURNS_WITHOUT_VALUES("returns = advantages: the value function is taught what it lacks"),
         FORWARDS("the sum runs from the first step on: each advantage knows the past, not the future");
 
         private final String why;

@@ -22,7 +22,7 @@ public final class CacheMistakes {
         BLOCKS_IN_PHYSICAL_ORDER("block i of the sequence is read from block i of the pool: the table is not asked"),
         LAST_BLOCK_WHOLE("slots behind the length are attended too: they hold an earlier sequence's numbers"),
         SLOT_AND_BLOCK_SWAPPED("position / size is the block and position % size the slot, not the other way round"),
-        FORK_SHARES_THE_LAST_BLOCK("a forked sequence writes into a block that the other still reads: no copy on write");
+        FORK_SHARES_THE_LAST_BLOCK("a fork writes into a block that the other still reads: no copy on write");
 
         private final String why;
 
@@ -117,7 +117,7 @@ public final class CacheMistakes {
     }
 
     /// Keys (which are values too) of one sequence in blocks of a pool that others have used before: position p lies in
-    /// block table[p / size], slot p % size. The sequence is forked after `fork` positions and the other branch writes
+    /// block `table[p / size]`, slot p % size. The sequence is forked after `fork` positions and the other branch writes
     /// a zero vector next; then the first branch goes on and asks with its last key.
     public static double[] paged(double[][] x, int size, int[] table, int fork, Slip slip) {
         double[][][] pool = new double[1 + Arrays.stream(table).max().orElseThrow()][size][x[0].length];

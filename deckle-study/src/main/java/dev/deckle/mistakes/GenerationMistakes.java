@@ -147,7 +147,8 @@ public final class GenerationMistakes {
             }
         }
         finished.addAll(beams);
-        Comparator<Beam> rank = Comparator.comparingDouble(slip == Slip.SUM_IN_PLACE_OF_MEAN ? Beam::score : Beam::mean);
+        Comparator<Beam> rank =
+                Comparator.comparingDouble(slip == Slip.SUM_IN_PLACE_OF_MEAN ? Beam::score : Beam::mean);
         return best(finished, rank, 1).getFirst().tokens().stream().mapToDouble(t -> t).toArray();
     }
 

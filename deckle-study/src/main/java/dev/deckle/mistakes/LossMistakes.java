@@ -85,7 +85,8 @@ public final class LossMistakes {
     }
 
     /// The notebook's: logits (N, C), the sum of weighted losses over N.
-    public static Tensor weightedCrossEntropy(Tensor logits, Tensor target, Tensor weight, String reduction, Slip slip) {
+    public static Tensor weightedCrossEntropy(
+            Tensor logits, Tensor target, Tensor weight, String reduction, Slip slip) {
         Tensor losses = crossEntropy(logits, target, Optional.empty(), -100, 0, "none", slip); // (N)
         Tensor guess = logits.argmax(1);
         Tensor w = weight.gather(0, slip == Slip.WEIGHT_OF_THE_GUESS ? guess : target);

@@ -25,7 +25,7 @@ public final class OptimizerMistakes {
         NO_DECAY("weight_decay is taken and never used"),
         ASCENT("p += lr v: uphill, a sign lost while rewriting"),
         NESTEROV_UNASKED("g + mu v in place of v: another optimizer's step"),
-        RATE_INSIDE_THE_VELOCITY("v = mu v + lr g outlives a change of the rate, which then works only after many steps"),
+        RATE_INSIDE_THE_VELOCITY("v = mu v + lr g outlives a change of the rate, which then works late"),
         NO_PI("cos(progress) without pi ends at 0.54 of the way up, never at the floor"),
         COSINE_OVER_ALL_STEPS("the warm-up is not taken out of the cosine's progress: the rate jumps where it ends"),
         NO_FLOOR("the cosine falls to 0 in place of min_lr"),

@@ -159,7 +159,8 @@ class ParityTest {
             assertFails(cut, cut.getFileName().toString());
         }
         assertFails(folder.resolve("none.safetensors"), "none.safetensors");
-        assertThrows(IllegalArgumentException.class, () -> Parity.files(Files.createDirectory(folder.resolve("empty"))));
+        Path empty = Files.createDirectory(folder.resolve("empty"));
+        assertThrows(IllegalArgumentException.class, () -> Parity.files(empty));
     }
 
     /// A run changes neither the case nor the next run.
