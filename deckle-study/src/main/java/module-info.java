@@ -4,5 +4,6 @@ module dev.deckle.study {
     requires transitive com.google.gson;
 
     exports dev.deckle.explain;
+    exports dev.deckle.mistakes;
     exports dev.deckle.parity;
 }

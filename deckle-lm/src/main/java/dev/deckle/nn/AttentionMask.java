@@ -1,5 +1,6 @@
 package dev.deckle.nn;
 
+import dev.deckle.autograd.Definitions;
 import dev.deckle.tensor.DType;
 import dev.deckle.tensor.Shape;
 import dev.deckle.tensor.Tensor;
@@ -34,6 +35,11 @@ public final class AttentionMask {
                     + ") or (B, 1 or " + heads + ", T, S)");
         }
         return m.dtype() == DType.BOOL ? m : m.ne(Tensor.zeros(m.dtype(), Shape.SCALAR));
+    }
+
+    /// The past of each query: (T, S), BOOL, keys up to i + S - T for query i.
+    public static Tensor causal(int queries, int keys) {
+        return Definitions.causalMask(DType.F32, queries, keys).eq(Tensor.zeros(1));
     }
 
     /// 0 where visible, else -infinity: what [dev.deckle.tensor.Functional#attention] adds to the scores.

@@ -1,6 +1,5 @@
 package dev.deckle.nn;
 
-import dev.deckle.autograd.Definitions;
 import dev.deckle.tensor.Functional;
 import dev.deckle.tensor.Shape;
 import dev.deckle.tensor.Tensor;
@@ -41,11 +40,13 @@ public record ScaledDotProductAttention(double scale, boolean causal, Dropout dr
         int s = k.dim(2);
         Tensor scores = byKeyHead(q, k).matmul(k.t()).mul(scale); // (B, G, H/G*T, S)
         scores = scores.reshape(d[0], d[1], d[2], s); // (B, H, T, S)
+        Optional<Tensor> sees = mask.map(m -> visible(m, q, k));
         if (causal) {
-            scores = scores.add(Definitions.causalMask(q.dtype(), d[2], s));
+            Tensor past = AttentionMask.causal(d[2], s);
+            sees = Optional.of(sees.map(seen -> seen.where(past, past)).orElse(past)); // both
         }
-        Tensor weights =
-                mask.isPresent() ? AttentionMask.softmax(scores, visible(mask.get(), q, k)) : scores.softmax(-1);
+        Tensor all = scores;
+        Tensor weights = sees.map(seen -> AttentionMask.softmax(all, seen)).orElseGet(() -> all.softmax(-1));
         Tensor y = byKeyHead(dropout.forward(weights, pass), k).matmul(v); // (B, G, H/G*T, E)
         return new Attended(y.reshape(d[0], d[1], d[2], v.dim(3)), weights); // (B, H, T, E)
     }

@@ -17,7 +17,7 @@ package dev.deckle.optim;
 public record CosineSchedule(double peak, double floor, int warmupSteps) {
     /// The rate of `step` (0, 1, ...) when `progress` (0 to 1) of the run has passed: for runs that end by the clock.
     /// The first step already learns.
-    public double at(long step, double progress) {
+    public double atProgress(long step, double progress) {
         double warm = Math.min(1, (step + 1.0) / Math.max(1, warmupSteps));
         return warm * cosine(Math.clamp(progress, 0, 1));
     }

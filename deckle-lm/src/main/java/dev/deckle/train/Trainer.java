@@ -98,7 +98,7 @@ final class Trainer implements AutoCloseable {
             boolean last = over(start) || stop.getAsBoolean();
             while (!last) {
                 long began = System.nanoTime();
-                double lr = schedule.at(step, progress(start));
+                double lr = schedule.atProgress(step, progress(start));
                 double loss = accumulate();
                 double norm = optimizer.gradNorm();
                 guard(loss, norm);

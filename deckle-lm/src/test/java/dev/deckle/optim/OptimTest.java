@@ -52,10 +52,10 @@ class OptimTest {
     @Test
     void warmUpThenCosineToTheFloor() {
         CosineSchedule s = new CosineSchedule(1, 0.1, 4);
-        assertEquals(0.25, s.at(0, 0), 1e-12);
-        assertEquals(1, s.at(3, 0), 1e-12);
-        assertEquals(0.55, s.at(50, 0.5), 1e-12);
-        assertEquals(0.1, s.at(100, 1), 1e-12);
-        assertEquals(0.1, s.at(100, 1.2), 1e-12);
+        assertEquals(0.25, s.atProgress(0, 0), 1e-12);
+        assertEquals(1, s.atProgress(3, 0), 1e-12);
+        assertEquals(0.55, s.atProgress(50, 0.5), 1e-12);
+        assertEquals(0.1, s.atProgress(100, 1), 1e-12);
+        assertEquals(0.1, s.atProgress(100, 1.2), 1e-12);
     }
 }

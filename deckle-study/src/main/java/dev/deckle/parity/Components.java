@@ -217,7 +217,7 @@ public final class Components {
 
     private static Map<String, Tensor> adamW(GoldenCase.Run r) {
         Config c = r.config();
-        Tensor w = weight(r);
+        Tensor w = r.parameter("w");
         double clip = c.real("clip_grad_norm", 0);
         var options = new AdamW.Options(c.real("beta1"), c.real("beta2"), c.real("eps"), c.real("weight_decay"));
         Map<String, Tensor> out = new LinkedHashMap<>();
@@ -237,7 +237,7 @@ public final class Components {
 
     private static Map<String, Tensor> sgd(GoldenCase.Run r) {
         Config c = r.config();
-        Tensor w = weight(r);
+        Tensor w = r.parameter("w");
         Map<String, Tensor> out = new LinkedHashMap<>();
         try (Sgd optimizer = new Sgd(Map.of("w", w), c.real("momentum", 0), c.real("weight_decay", 0),
                 c.flag("nesterov", false))) {
@@ -250,18 +250,13 @@ public final class Components {
         return out;
     }
 
-    private static Tensor weight(GoldenCase.Run r) {
-        Weights all = r.weights(Map.of());
-        return all.get("w", dev.deckle.nn.Init.zeros(), r.parameterShape("w"));
-    }
-
     private static Map<String, Tensor> cosineSchedule(GoldenCase.Run r) {
         Config c = r.config();
         int total = c.integer("total_steps");
         var schedule = new CosineSchedule(c.real("max_lr"), c.real("min_lr", 0), c.integer("warmup_steps"));
         double[] rates = new double[total + 1];
         for (int step = 0; step <= total; step++) {
-            rates[step] = schedule.at(step, (long) total);
+            rates[step] = schedule.at(step, total);
         }
         return y(Tensor.of(rates, total + 1));
     }

@@ -25,19 +25,25 @@ public final class Config {
         return new IllegalArgumentException("config key " + key + " is " + found + ", expected " + expected);
     }
 
-    boolean has(String key) {
+    /// Whether the case sets it.
+    public boolean has(String key) {
         return find(key).isPresent();
     }
 
-    double real(String key) {
+    /// A number.
+    ///
+    /// @throws IllegalArgumentException if it is missing or no number
+    public double real(String key) {
         return find(key).map(e -> number(key, e)).orElseThrow(() -> bad(key, "missing", "a number"));
     }
 
-    double real(String key, double otherwise) {
+    /// A number, or `otherwise` where the case does not set it.
+    public double real(String key, double otherwise) {
         return find(key).map(e -> number(key, e)).orElse(otherwise);
     }
 
-    int integer(String key) {
+    /// A whole number.
+    public int integer(String key) {
         double d = real(key);
         if (d != Math.rint(d) || Math.abs(d) > Integer.MAX_VALUE) {
             throw bad(key, d, "a whole number");
@@ -45,7 +51,8 @@ public final class Config {
         return (int) d;
     }
 
-    boolean flag(String key, boolean otherwise) {
+    /// True or false.
+    public boolean flag(String key, boolean otherwise) {
         return find(key).map(e -> {
             if (!e.isJsonPrimitive() || !e.getAsJsonPrimitive().isBoolean()) {
                 throw bad(key, e, "true or false");
@@ -54,7 +61,8 @@ public final class Config {
         }).orElse(otherwise);
     }
 
-    String text(String key, String otherwise) {
+    /// A string.
+    public String text(String key, String otherwise) {
         return find(key).map(e -> {
             if (!e.isJsonPrimitive() || !e.getAsJsonPrimitive().isString()) {
                 throw bad(key, e, "a string");
@@ -64,7 +72,7 @@ public final class Config {
     }
 
     /// One of the names of an enum, in small letters.
-    <E extends Enum<E>> E choice(String key, Class<E> type, E otherwise) {
+    public <E extends Enum<E>> E choice(String key, Class<E> type, E otherwise) {
         String found = text(key, otherwise.name().toLowerCase(java.util.Locale.ROOT));
         for (E e : type.getEnumConstants()) {
             if (e.name().equalsIgnoreCase(found)) {
@@ -74,7 +82,8 @@ public final class Config {
         throw unknown(key, found);
     }
 
-    java.util.List<String> texts(String key) {
+    /// A list of strings.
+    public java.util.List<String> texts(String key) {
         JsonElement e = find(key).orElseThrow(() -> bad(key, "missing", "a list of strings"));
         if (!e.isJsonArray()) {
             throw bad(key, e, "a list of strings");
@@ -82,7 +91,8 @@ public final class Config {
         return e.getAsJsonArray().asList().stream().map(JsonElement::getAsString).toList();
     }
 
-    static IllegalArgumentException unknown(String key, String found) {
+    /// What to throw at a value that a component does not know.
+    public static IllegalArgumentException unknown(String key, String found) {
         return new IllegalArgumentException("config key " + key + " is " + found + ", which is not known here");
     }
 

@@ -5,6 +5,7 @@ import com.google.gson.JsonParseException;
 import com.google.gson.JsonParser;
 import dev.deckle.io.Safetensors;
 import dev.deckle.memory.ModelMemory;
+import dev.deckle.nn.Init;
 import dev.deckle.nn.Weights;
 import dev.deckle.tensor.Tensor;
 import java.nio.file.Path;
@@ -97,6 +98,7 @@ public final class GoldenCase {
         private final Map<String, Tensor> inputs = new LinkedHashMap<>();
         private final Map<String, Tensor> state = new LinkedHashMap<>();
         private final Set<String> unread = new TreeSet<>();
+        private final Map<String, Tensor> asked = new LinkedHashMap<>();
         private Optional<Weights> weights = Optional.empty();
         private Map<String, String> names = Map.of();
 
@@ -146,6 +148,14 @@ public final class GoldenCase {
             return t.shape().toArray();
         }
 
+        /// A trainable parameter by the case's name, for a component that is no layer.
+        ///
+        /// @throws IllegalArgumentException if the case has no such parameter
+        public Tensor parameter(String name) {
+            return asked.computeIfAbsent(name, n -> weights.orElseGet(() -> weights(Map.of())).get(n, Init.zeros(),
+                    parameterShape(n)));
+        }
+
         /// Parameters and buffers, trainable, under the names that the component gives them; `renamed` leads from those
         /// to the case's where they differ.
         public Weights weights(Map<String, String> renamed) {
@@ -163,8 +173,16 @@ public final class GoldenCase {
         /// Parameters after the run by the case's names.
         private Map<String, Tensor> parameters() {
             Map<String, Tensor> found = new LinkedHashMap<>();
-            weights.map(Weights::finish).orElse(Map.of())
-                    .forEach((key, t) -> found.put(names.getOrDefault(key, key), t));
+            try {
+                weights.map(Weights::finish).orElse(Map.of())
+                        .forEach((key, t) -> found.put(names.getOrDefault(key, key), t));
+            } catch (IllegalArgumentException e) { // it speaks of a checkpoint, in the component's names
+                String what = e.getMessage().replaceFirst(".*config.json: ", "");
+                for (var renamed : names.entrySet()) {
+                    what = what.replace(renamed.getKey() + " is ", renamed.getValue() + " is ");
+                }
+                throw new IllegalArgumentException("param or buffer " + what, e);
+            }
             return found;
         }
 

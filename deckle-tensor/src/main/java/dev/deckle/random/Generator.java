@@ -121,7 +121,7 @@ public final class Generator {
     public void uniform(Tensor t, double low, double high) {
         float width = (float) high - (float) low;
         for (long i = 0; i < t.numel(); i++) {
-            Elements.set(DType.F32, t.address(), i, Math.fma(nextFloat(), width, (float) low)); // rounded once, as there
+            Elements.set(DType.F32, t.address(), i, Math.fma(nextFloat(), width, (float) low)); // rounded once
         }
     }
 
