@@ -37,7 +37,7 @@ import picocli.CommandLine.TypeConversionException;
             "  ./deckle generate --model runs/run-1 --prompt \"public static \"",
             "  ./deckle generate --model runs/run-1 --prompt \"/**\" --temperature 0    always the likeliest token",
             "  ./deckle generate --model runs/run-1 --ids 5,6,7 --max-new-tokens 20 --json",
-            "  ./deckle generate --model runs/run-1 --prompt \"int \" --num-beams 4    the likeliest that 4 beams find"
+            "  ./deckle generate --model runs/run-1 --prompt \"int \" --num-beams 4 --kv-cache paged"
         })
 final class Generate extends Verb {
     @Option(names = "--model", paramLabel = "DIR", required = true, description = "a model folder")
@@ -133,6 +133,7 @@ final class Generate extends Verb {
         if (maxNewTokens < 0) {
             throw wrongUsage("--max-new-tokens must not be negative, not " + maxNewTokens);
         }
+        BeamSearch search = named(() -> new BeamSearch(numBeams, lengthPenalty, earlyStopping));
         boolean drawing = numBeams == 1;
         if (!drawing && temperature != null && temperature != 0) {
             throw wrongUsage(
@@ -144,7 +145,6 @@ final class Generate extends Verb {
         }
         Sampler sampler = named(() -> new Sampler(temperature != null ? temperature : drawing ? 0.8 : 0, topK, topP,
                 minP, repetitionPenalty));
-        BeamSearch search = named(() -> new BeamSearch(numBeams, lengthPenalty, earlyStopping));
         Optional<Tokenizer> tokenizer = prompt.text != null || Files.exists(model.resolve("tokenizer.json"))
                 ? Optional.of(Tokenizer.load(model))
                 : Optional.empty();
@@ -154,9 +154,8 @@ final class Generate extends Verb {
         try (CausalLm lm = Models.open(model)) {
             int[] ids =
                     prompt.ids != null ? Ids.parse(this, "--ids", prompt.ids) : begin(tokenizer.orElseThrow());
-            if (topK > lm.vocabSize()) {
-                throw wrongUsage("--top-k " + topK + " is more than the " + lm.vocabSize() + " tokens of the model");
-            }
+            inVocabulary("--top-k", topK, lm);
+            inVocabulary("--num-beams", numBeams, lm);
             Output output = new Output(console, tokenizer, stop);
             output.begin(ids, Optional.ofNullable(prompt.text));
             long start = System.nanoTime();
@@ -176,6 +175,12 @@ final class Generate extends Verb {
             output.end(all, score, (all.length - ids.length) / seconds);
         }
         return Deckle.DONE;
+    }
+
+    private void inVocabulary(String option, int n, CausalLm lm) {
+        if (n > lm.vocabSize()) {
+            throw wrongUsage(option + " " + n + " is more than the " + lm.vocabSize() + " tokens of the model");
+        }
     }
 
     /// The library names a setting as the command does, without the dashes.

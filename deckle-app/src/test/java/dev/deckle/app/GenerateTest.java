@@ -90,6 +90,8 @@ class GenerateTest {
         "--length-penalty NaN            | --length-penalty must be a finite number, not NaN",
         "--early-stopping sometimes      | must be false, true or never, not sometimes",
         "--kv-cache striped              | expected one of [contiguous, paged]",
+        "--num-beams 0 --temperature 1   | --num-beams must be at least 1, not 0",
+        "--num-beams 98                  | --num-beams 98 is more than the 97 tokens of the model",
         "--top-k 98                      | --top-k 98 is more than the 97 tokens of the model",
         "--top-k -1                      | --top-k must be at least 0, not -1",
         "--top-p 0                       | --top-p must be above 0 and at most 1, not 0.0",

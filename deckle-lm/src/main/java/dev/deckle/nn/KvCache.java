@@ -5,8 +5,8 @@ import dev.deckle.tensor.Tensor;
 /// Keys (already rotated) and values of all positions so far, so that decoding computes one position at a time instead
 /// of the whole sequence again. All sequences of a batch have the same length.
 ///
-/// - **Formula**: position t needs softmax(q_t [K_<t; k_t]^T / sqrt(D)) [V_<t; v_t], and K_<t, V_<t do not depend on
-///   t: causal attention never changes what was computed, it only appends.
+/// - **Formula**: position t needs `softmax(q_t [K; k_t]^T / sqrt(D)) [V; v_t]` with the keys K and values V of the
+///   positions before it, and these do not depend on t: causal attention changes nothing that was computed, it appends.
 /// - **Shapes**: [#append] takes keys (B, G, T, D) and values (B, G, T, E) in any strides and gives all of them,
 ///   (B, G, S, D) and (B, G, S, E) with S = length + T. E may differ from D: latent attention keeps its latent as
 ///   "keys" and its rotated part as "values".

@@ -152,6 +152,16 @@ class BeamSearchTest {
         assertTrue(last.getFirst().length > 3, "there were no calls to compare");
     }
 
+    /// Three end tokens are the likeliest ones, and the search still has a beam to go on with.
+    @Test
+    void enoughCandidatesGoOnHoweverManyEnd() {
+        List<BeamSearch.Step> steps = new ArrayList<>();
+        new BeamSearch(1, 1, EarlyStopping.NEVER).search(
+                (_, _) -> new float[][] {{-1, -1.1f, -1.2f, -9}}, new int[] {3}, 2, Set.of(0, 1, 2), steps::add);
+        assertEquals(4, steps.getFirst().candidates().size());
+        assertArrayEquals(new int[] {3, 3}, steps.getFirst().kept().getFirst().ids());
+    }
+
     @Test
     void theEdges() {
         assertEquals(0, search(3, 1, EarlyStopping.FALSE, 0, new ArrayList<>()).getFirst().score());

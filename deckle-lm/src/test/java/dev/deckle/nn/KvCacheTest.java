@@ -135,7 +135,7 @@ class KvCacheTest {
             Tensor v = fresh(random, 3, 18, E);
             cache.append(0, k, v);
             cache.advance(18);
-            cache.append(0, fresh(random, 3, 9, D), fresh(random, 3, 9, E));
+            cache.append(0, fresh(random, 3, 20, D), fresh(random, 3, 20, E)); // another block
             Tensor k2 = fresh(random, 3, 2, D);
             Tensor v2 = fresh(random, 3, 2, E);
             same(new KvCache.KeysValues(Functional.concat(List.of(k, k2), 2), Functional.concat(List.of(v, v2), 2)),
