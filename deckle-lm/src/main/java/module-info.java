@@ -3,6 +3,7 @@ module dev.deckle.lm {
     requires transitive dev.deckle.tensor;
     requires transitive com.google.gson;
 
+    exports dev.deckle.align;
     exports dev.deckle.data;
     exports dev.deckle.generate;
     exports dev.deckle.models;

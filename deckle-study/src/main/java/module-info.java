@@ -4,4 +4,5 @@ module dev.deckle.study {
     requires transitive com.google.gson;
 
     exports dev.deckle.explain;
+    exports dev.deckle.parity;
 }

@@ -28,7 +28,9 @@ import picocli.CommandLine;
         sortOptions = false,
         usageHelpAutoWidth = true,
         subcommands = {
-            Train.class, Generate.class, Score.class, Tokenize.class, Bench.class, Doctor.class, Completion.class
+            Train.class, Generate.class, Score.class, Tokenize.class, Parity.class, Data.class, Bench.class,
+            Doctor.class,
+            Completion.class
         },
         synopsisSubcommandLabel = "VERB",
         commandListHeading = "%nVerbs:%n",
@@ -104,8 +106,9 @@ public final class Deckle {
         options.check(command);
         console.configure(options.json(), options.verbose());
         try {
+            options.applyThreads();
             if (verb.computes()) {
-                options.apply();
+                options.applyKernels();
                 warnIfSlow(console);
             }
             return verb.run(console);

@@ -1,11 +1,13 @@
 package dev.deckle.app;
 
 import com.google.gson.JsonObject;
+import dev.deckle.generate.BeamSearch;
 import dev.deckle.generate.Sampler;
 import dev.deckle.generate.TextGenerator;
 import dev.deckle.models.CausalLm;
 import dev.deckle.models.ConfigReader;
 import dev.deckle.models.Models;
+import dev.deckle.nn.KvCache;
 import dev.deckle.random.Generator;
 import dev.deckle.tokenizer.StreamDecoder;
 import dev.deckle.tokenizer.Tokenizer;
@@ -16,11 +18,15 @@ import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalDouble;
 import java.util.Set;
 import java.util.function.IntPredicate;
+import java.util.function.Supplier;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.TypeConversionException;
 
 /// Continues a prompt.
 @Command(
@@ -30,7 +36,8 @@ import picocli.CommandLine.Option;
         footer = {
             "  ./deckle generate --model runs/run-1 --prompt \"public static \"",
             "  ./deckle generate --model runs/run-1 --prompt \"/**\" --temperature 0    always the likeliest token",
-            "  ./deckle generate --model runs/run-1 --ids 5,6,7 --max-new-tokens 20 --json"
+            "  ./deckle generate --model runs/run-1 --ids 5,6,7 --max-new-tokens 20 --json",
+            "  ./deckle generate --model runs/run-1 --prompt \"int \" --num-beams 4    the likeliest that 4 beams find"
         })
 final class Generate extends Verb {
     @Option(names = "--model", paramLabel = "DIR", required = true, description = "a model folder")
@@ -51,9 +58,9 @@ final class Generate extends Verb {
             description = "at most so many; default: 128")
     private int maxNewTokens;
 
-    @Option(names = "--temperature", paramLabel = "X", defaultValue = "0.8",
-            description = "below 1 plainer, above 1 wilder, 0 always the likeliest; default: 0.8")
-    private double temperature;
+    @Option(names = "--temperature", paramLabel = "X",
+            description = "below 1 plainer, above 1 wilder, 0 always the likeliest; default: 0.8, with beams 0")
+    private Double temperature;
 
     @Option(names = "--top-k", paramLabel = "K", defaultValue = "0",
             description = "draw from the K likeliest; 0: from all")
@@ -78,11 +85,47 @@ final class Generate extends Verb {
     @Option(names = "--stop", paramLabel = "TEXT", arity = "1..*", description = "end before this text")
     private List<String> stop = List.of();
 
-    @Option(names = "--kv-cache", paramLabel = "KIND", defaultValue = "contiguous", description = "contiguous")
+    @Option(names = "--num-beams", paramLabel = "N", defaultValue = "1",
+            description = "search for the likeliest text with N beams instead of drawing; printed at the end; "
+                    + "default: 1, no search")
+    private int numBeams;
+
+    @Option(names = "--length-penalty", paramLabel = "X", defaultValue = "1",
+            description = "a beam scores its log-probability / new tokens ^ X: above 0 longer; default: 1")
+    private double lengthPenalty;
+
+    @Option(names = "--early-stopping", paramLabel = "WHEN", defaultValue = "false",
+            description = "end the search when N texts are finished: true at once, false when no beam looks better, "
+                    + "never when none can become better; default: false",
+            converter = EarlyStoppingWords.class)
+    private BeamSearch.EarlyStopping earlyStopping;
+
+    @Option(names = "--kv-cache", paramLabel = "KIND", defaultValue = "contiguous",
+            description = "contiguous, or paged: in blocks that beams share; default: contiguous")
     private Cache cache;
 
     enum Cache {
-        contiguous
+        contiguous(KvCache.Kind.CONTIGUOUS),
+        paged(KvCache.Kind.PAGED);
+
+        private final KvCache.Kind kind;
+
+        Cache(KvCache.Kind kind) {
+            this.kind = kind;
+        }
+    }
+
+    /// As the command spells it: true and false are no names in Java.
+    static final class EarlyStoppingWords implements ITypeConverter<BeamSearch.EarlyStopping> {
+        @Override
+        public BeamSearch.EarlyStopping convert(String word) {
+            return switch (word) {
+                case "false" -> BeamSearch.EarlyStopping.FALSE;
+                case "true" -> BeamSearch.EarlyStopping.TRUE;
+                case "never" -> BeamSearch.EarlyStopping.NEVER;
+                default -> throw new TypeConversionException("must be false, true or never, not " + word);
+            };
+        }
     }
 
     @Override
@@ -90,7 +133,18 @@ final class Generate extends Verb {
         if (maxNewTokens < 0) {
             throw wrongUsage("--max-new-tokens must not be negative, not " + maxNewTokens);
         }
-        Sampler sampler = sampler();
+        boolean drawing = numBeams == 1;
+        if (!drawing && temperature != null && temperature != 0) {
+            throw wrongUsage(
+                    "--num-beams " + numBeams + " searches and draws nothing: --temperature must be 0 with it, "
+                            + "not " + temperature);
+        }
+        if (!drawing && !stop.isEmpty()) {
+            throw wrongUsage("--stop does not go with --num-beams " + numBeams + ": a beam ends at an end token only");
+        }
+        Sampler sampler = named(() -> new Sampler(temperature != null ? temperature : drawing ? 0.8 : 0, topK, topP,
+                minP, repetitionPenalty));
+        BeamSearch search = named(() -> new BeamSearch(numBeams, lengthPenalty, earlyStopping));
         Optional<Tokenizer> tokenizer = prompt.text != null || Files.exists(model.resolve("tokenizer.json"))
                 ? Optional.of(Tokenizer.load(model))
                 : Optional.empty();
@@ -100,20 +154,34 @@ final class Generate extends Verb {
         try (CausalLm lm = Models.open(model)) {
             int[] ids =
                     prompt.ids != null ? Ids.parse(this, "--ids", prompt.ids) : begin(tokenizer.orElseThrow());
+            if (topK > lm.vocabSize()) {
+                throw wrongUsage("--top-k " + topK + " is more than the " + lm.vocabSize() + " tokens of the model");
+            }
             Output output = new Output(console, tokenizer, stop);
             output.begin(ids, Optional.ofNullable(prompt.text));
             long start = System.nanoTime();
-            Generator random = new Generator(seed == null ? System.nanoTime() : seed);
-            int[] all = new TextGenerator(lm, sampler, endTokens()).generate(ids, maxNewTokens, random, output);
+            var generator = new TextGenerator(lm, sampler, endTokens(), cache.kind);
+            int[] all;
+            OptionalDouble score = OptionalDouble.empty();
+            if (drawing) {
+                Generator random = new Generator(seed == null ? System.nanoTime() : seed);
+                all = generator.generate(ids, maxNewTokens, random, output);
+            } else {
+                BeamSearch.Hypothesis best = generator.beams(ids, maxNewTokens, search, _ -> {}).getFirst();
+                all = best.ids();
+                score = OptionalDouble.of(best.score());
+                Arrays.stream(all, ids.length, all.length).forEach(output::test);
+            }
             double seconds = (System.nanoTime() - start) / 1e9;
-            output.end(all, (all.length - ids.length) / seconds);
+            output.end(all, score, (all.length - ids.length) / seconds);
         }
         return Deckle.DONE;
     }
 
-    private Sampler sampler() {
+    /// The library names a setting as the command does, without the dashes.
+    private <T> T named(Supplier<T> settings) {
         try {
-            return new Sampler(temperature, topK, topP, minP, repetitionPenalty);
+            return settings.get();
         } catch (IllegalArgumentException e) {
             throw wrongUsage("--" + e.getMessage());
         }
@@ -205,7 +273,8 @@ final class Generate extends Verb {
             }
         }
 
-        void end(int[] ids, double tokensPerSecond) {
+        /// @param score that of the best beam, if there were beams
+        void end(int[] ids, OptionalDouble score, double tokensPerSecond) {
             if (!stopped) {
                 stream.ifPresent(s -> text.append(s.flush()));
             }
@@ -215,11 +284,13 @@ final class Generate extends Verb {
                 if (tokenizer.isPresent()) {
                     o.addProperty("text", text.toString());
                 }
+                score.ifPresent(x -> o.addProperty("score", x));
                 o.addProperty("tok_per_s", Math.round(tokensPerSecond * 10) / 10.0);
                 console.emit(o);
             } else {
                 show(text.length());
                 console.result(tokenizer.isEmpty() ? Ids.text(ids) : "");
+                score.ifPresent(x -> console.detail("score " + x));
                 console.detail(String.format("%.1f tokens a second", tokensPerSecond));
             }
         }

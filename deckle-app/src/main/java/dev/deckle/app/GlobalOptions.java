@@ -52,11 +52,15 @@ final class GlobalOptions {
         }
     }
 
-    /// Puts the flags where the kernels look for them. To be called before the first of them is opened.
-    void apply() {
+    /// Puts the number of threads where the team looks for it. To be called before that is made.
+    void applyThreads() {
         if (threads != null) {
             System.setProperty("deckle.threads", threads.toString());
         }
+    }
+
+    /// Puts the other flags where the kernels look for them. To be called before the first of them is opened.
+    void applyKernels() {
         if (noX86) {
             System.setProperty("deckle.x86", "false");
         }

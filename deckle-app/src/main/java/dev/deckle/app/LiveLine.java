@@ -5,6 +5,7 @@ import java.time.Duration;
 import java.util.Locale;
 import java.util.function.IntSupplier;
 import java.util.function.LongSupplier;
+import java.util.function.Supplier;
 
 /// Where a long run stands: `step 120/2000 · loss 3.412 · 12,345 tok/s · 3 min 20 s left`.
 ///
@@ -23,7 +24,7 @@ final class LiveLine implements AutoCloseable {
     private boolean started;
     private boolean shown;
     private boolean closed;
-    private String text = "";
+    private Supplier<String> words = () -> "";
 
     /// @param columns the terminal's width, asked for at each rewrite because a window changes
     /// @param clock nanoseconds, as [System#nanoTime]
@@ -41,14 +42,19 @@ final class LiveLine implements AutoCloseable {
     /// @param left the time that the rest will take
     void update(long step, long steps, double loss, double tokensPerSecond, Duration left) {
         var of = steps > 0 ? "/" + steps : "";
-        text = String.format(
+        show(() -> String.format(
                 Locale.ROOT,
                 "step %d%s · loss %.3f · %,d tok/s · %s left",
                 step,
                 of,
                 loss,
                 Math.round(tokensPerSecond),
-                span(left));
+                span(left)));
+    }
+
+    /// The same in other words, which are asked for only when they are shown.
+    void show(Supplier<String> words) {
+        this.words = words;
         long now = clock.getAsLong();
         if (!started || now - last >= every) {
             started = true;
@@ -56,7 +62,7 @@ final class LiveLine implements AutoCloseable {
             if (terminal) {
                 redraw();
             } else {
-                err.println(text);
+                err.println(words.get());
             }
         }
     }
@@ -72,6 +78,7 @@ final class LiveLine implements AutoCloseable {
 
     /// Shows the line again after [#erase]; a plain line was never taken away.
     void redraw() {
+        String text = words.get();
         if (terminal && !closed && !text.isEmpty()) {
             int width = Math.max(1, columns.getAsInt() - 1); // a full last column would wrap
             err.print("\r" + text.substring(0, Math.min(width, text.length())) + "\033[K");

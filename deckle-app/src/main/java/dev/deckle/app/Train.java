@@ -15,9 +15,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
-import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.TimeUnit;
-import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
 import picocli.CommandLine.Command;
@@ -161,7 +158,7 @@ final class Train extends Verb {
         Progress progress = new Progress(console);
         try (Pretraining run = resume != null ? resumed(progress) : started(progress)) {
             progress.begin(run);
-            boolean ended = interruptible(run);
+            boolean ended = Interruption.watched(run::train);
             progress.finish(run, ended);
         }
         return Deckle.DONE;
@@ -272,31 +269,6 @@ final class Train extends Verb {
 
     private static <T> void set(T given, Consumer<T> to) {
         Optional.ofNullable(given).ifPresent(to);
-    }
-
-    /// Ctrl-C and `kill` end the step at hand and save it before the process goes.
-    private static boolean interruptible(Pretraining run) throws IOException {
-        CountDownLatch ended = new CountDownLatch(1);
-        Thread main = Thread.currentThread();
-        var stop = new AtomicBoolean();
-        Thread hook = Thread.ofPlatform().unstarted(() -> {
-            stop.set(true);
-            try {
-                ended.await(60, TimeUnit.SECONDS);
-                main.join(2_000); // the last words
-            } catch (InterruptedException _) {
-                Thread.currentThread().interrupt();
-            }
-        });
-        Runtime.getRuntime().addShutdownHook(hook);
-        try {
-            return run.train(stop::get);
-        } finally {
-            ended.countDown();
-            if (!stop.get()) {
-                Runtime.getRuntime().removeShutdownHook(hook);
-            }
-        }
     }
 
     /// What the user sees of a run.

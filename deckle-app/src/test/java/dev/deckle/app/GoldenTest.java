@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.google.gson.JsonArray;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
+import dev.deckle.generate.BeamSearch;
 import dev.deckle.generate.Sampler;
 import dev.deckle.generate.Scorer;
 import dev.deckle.generate.TextGenerator;
@@ -15,6 +16,7 @@ import dev.deckle.kernel.Door;
 import dev.deckle.memory.ModelMemory;
 import dev.deckle.models.CausalLm;
 import dev.deckle.models.Models;
+import dev.deckle.nn.KvCache;
 import dev.deckle.optim.AdamW;
 import dev.deckle.random.Generator;
 import dev.deckle.tensor.DType;
@@ -25,12 +27,15 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DynamicTest;
@@ -200,10 +205,48 @@ class GoldenTest {
             }
             int[] greedy = ids(golden.getAsJsonArray("greedy"));
             int[] prompt = ids(golden.getAsJsonArray("prompt"));
-            assertArrayEquals(greedy, new TextGenerator(model, Sampler.greedy(), Set.of(2)).generate(prompt,
-                    greedy.length - prompt.length, new Generator(1), _ -> true));
+            int[] beam4 = ids(golden.getAsJsonArray("beam4"));
+            for (KvCache.Kind kind : KvCache.Kind.values()) {
+                var generator = new TextGenerator(model, Sampler.greedy(), Set.of(2), kind);
+                assertArrayEquals(greedy, generator.generate(prompt, greedy.length - prompt.length, new Generator(1),
+                        _ -> true), kind + "");
+                var best = generator.beams(prompt, 24, new BeamSearch(4, 1, BeamSearch.EarlyStopping.FALSE), _ -> {})
+                        .getFirst();
+                assertArrayEquals(beam4, best.ids(), kind + "");
+                assertEquals(golden.get("beam4_score").getAsDouble(), best.score(), 2e-5, kind + "");
+            }
         } catch (IOException e) {
             throw new UncheckedIOException(e);
+        }
+    }
+
+    @TestFactory
+    Stream<DynamicTest> beamSearch() throws IOException {
+        JsonArray cases = JsonParser.parseString(Files.readString(GOLDEN.resolve("beams/beam-search.json")))
+                .getAsJsonArray();
+        assertTrue(!cases.isEmpty());
+        return IntStream.range(0, cases.size()).mapToObj(i -> DynamicTest.dynamicTest(cases.get(i).toString(),
+                () -> beamSearch(cases.get(i).getAsJsonObject(), KvCache.Kind.values()[i % 2])));
+    }
+
+    private static void beamSearch(JsonObject golden, KvCache.Kind kind) throws IOException {
+        int[] prompt = ids(golden.getAsJsonArray("prompt"));
+        Set<Integer> ends =
+                IntStream.of(ids(golden.getAsJsonArray("eos_token_id"))).boxed().collect(Collectors.toSet());
+        var search = new BeamSearch(golden.get("num_beams").getAsInt(), golden.get("length_penalty").getAsDouble(),
+                BeamSearch.EarlyStopping.valueOf(golden.get("early_stopping").getAsString().toUpperCase(Locale.ROOT)));
+        try (CausalLm model = Models.open(GOLDEN.resolve("hf").resolve(golden.get("model").getAsString()))) {
+            List<BeamSearch.Hypothesis> found = new TextGenerator(model, Sampler.greedy(), ends, kind)
+                    .beams(prompt, golden.get("max_new_tokens").getAsInt(), search, _ -> {});
+            JsonArray expected = golden.getAsJsonArray("new_ids");
+            assertEquals(expected.size(), found.size());
+            for (int i = 0; i < found.size(); i++) {
+                int[] ids = found.get(i).ids();
+                assertArrayEquals(ids(expected.get(i).getAsJsonArray()),
+                        Arrays.copyOfRange(ids, prompt.length, ids.length), "beam " + i);
+                double score = golden.getAsJsonArray("scores").get(i).getAsDouble();
+                assertEquals(score, found.get(i).score(), 2e-5 + 1e-6 * Math.abs(score)); // a penalty of -1 multiplies
+            }
         }
     }
 

@@ -3,10 +3,26 @@ package dev.deckle.generate;
 import dev.deckle.random.Generator;
 import java.util.Arrays;
 import java.util.Comparator;
+import java.util.function.IntPredicate;
 import java.util.stream.IntStream;
 
 /// Chooses the next token from logits, in the order of Hugging Face: repetition penalty, temperature, top-k, top-p,
-/// min-p, then a draw.
+/// min-p, then a draw. Each of the three filters can be called alone: it hides tokens by setting their logits to
+/// -Infinity.
+///
+/// - **Formula**: p = softmax(logits / temperature) over what the filters leave. Top-k leaves logits of at least the
+///   k-th largest; top-p drops from the least likely up while the sum of what is dropped is at most 1 - p; min-p leaves
+///   probabilities of at least min-p times the largest.
+/// - **Shapes**: logits (vocab), of one sequence.
+/// - **Cost**: O(vocab), with O(vocab log k) at worst for top-k and O(vocab log vocab) for the sort of top-p.
+/// - **Source**: Fan et al. 2018, Hierarchical Neural Story Generation (top-k); Holtzman et al. 2020, The Curious Case
+///   of Neural Text Degeneration (top-p); Nguyen et al. 2024, Turning Up the Heat (min-p); Keskar et al. 2019, CTRL
+///   (repetition penalty).
+/// - **PyTorch**: transformers' `TopKLogitsWarper`, `TopPLogitsWarper`, `MinPLogitsWarper`,
+///   `RepetitionPenaltyLogitsProcessor`; then `torch.multinomial`. A top-k beyond the vocabulary is an error here and
+///   means all there.
+/// - **Classic mistake**: dropping the token that crosses p: with p = 0.5 and a token of probability 0.6 nothing is
+///   left. And filtering before the temperature, which changes what p and min-p mean.
 ///
 /// @param temperature divides the logits; 0 always takes the largest
 /// @param topK keeps the k largest and what equals the k-th; 0 keeps all
@@ -28,7 +44,7 @@ public record Sampler(double temperature, int topK, double topP, double minP, do
         return new Sampler(0, 0, 1, 0, 1);
     }
 
-    private static void require(boolean holds, String name, String expected, double found) {
+    private static void require(boolean holds, String name, String expected, Number found) {
         if (!holds) {
             throw new IllegalArgumentException(name + " must be " + expected + ", not " + found);
         }
@@ -46,27 +62,20 @@ public record Sampler(double temperature, int topK, double topP, double minP, do
         for (int i = 0; i < logits.length; i++) {
             logits[i] = (float) (logits[i] / temperature);
         }
-        if (topK > 0 && topK < logits.length) {
-            float[] sorted = logits.clone();
-            Arrays.sort(sorted);
-            float least = sorted[sorted.length - topK];
-            drop(logits, i -> logits[i] < least);
+        if (topK > 0) {
+            keepTopK(logits, topK);
         }
-        double[] p = softmax(logits);
         if (topP < 1) {
-            nucleus(logits, p);
-            p = softmax(logits);
+            keepTopP(logits, topP);
         }
         if (minP > 0) {
-            double least = minP * Arrays.stream(p).max().orElse(0);
-            double[] q = p;
-            drop(logits, i -> q[i] < least);
-            p = softmax(logits);
+            keepMinP(logits, minP);
         }
-        return draw(p, random);
+        return draw(softmax(logits), random);
     }
 
-    private void penalise(float[] logits, int[] before) {
+    /// Makes the tokens that were there before less likely; for logits or log-probabilities.
+    void penalise(float[] logits, int[] before) {
         if (repetitionPenalty == 1) {
             return;
         }
@@ -75,9 +84,24 @@ public record Sampler(double temperature, int topK, double topP, double minP, do
         }
     }
 
-    /// From the least likely up, drops tokens while what is dropped stays within 1 - p: the token that crosses p is
-    /// kept, and one always is.
-    private void nucleus(float[] logits, double[] p) {
+    /// Hides all tokens but the k with the largest logits and those that equal the k-th.
+    ///
+    /// @param k from 1 to the vocabulary's size
+    public static void keepTopK(float[] logits, int k) {
+        require(k >= 1 && k <= logits.length, "top-k", "from 1 to the vocabulary's " + logits.length, k);
+        TopK top = new TopK(k);
+        top.pushAll(logits);
+        double least = top.least();
+        drop(logits, i -> logits[i] < least);
+    }
+
+    /// Hides the least likely tokens, as long as all that are hidden have at most 1 - p together: the token that
+    /// crosses p is kept, and one always is. Of equally likely ones the first goes first.
+    ///
+    /// @param topP above 0 and at most 1
+    public static void keepTopP(float[] logits, double topP) {
+        require(topP > 0 && topP <= 1, "top-p", "above 0 and at most 1", topP);
+        double[] p = softmax(logits);
         int[] ascending = IntStream.range(0, p.length)
                 .boxed()
                 .sorted(Comparator.comparingDouble(i -> p[i]))
@@ -93,7 +117,17 @@ public record Sampler(double temperature, int topK, double topP, double minP, do
         }
     }
 
-    private static void drop(float[] logits, java.util.function.IntPredicate which) {
+    /// Hides the tokens that are less than `minP` times as likely as the likeliest.
+    ///
+    /// @param minP from 0 to 1
+    public static void keepMinP(float[] logits, double minP) {
+        require(minP >= 0 && minP <= 1, "min-p", "from 0 to 1", minP);
+        double[] p = softmax(logits);
+        double least = minP * Arrays.stream(p).max().orElse(0);
+        drop(logits, i -> p[i] < least);
+    }
+
+    private static void drop(float[] logits, IntPredicate which) {
         for (int i = 0; i < logits.length; i++) {
             if (which.test(i)) {
                 logits[i] = Float.NEGATIVE_INFINITY;
@@ -101,7 +135,8 @@ public record Sampler(double temperature, int topK, double topP, double minP, do
         }
     }
 
-    private static double[] softmax(float[] logits) {
+    /// The probabilities that logits stand for.
+    public static double[] softmax(float[] logits) {
         double max = logits[argmax(logits)];
         double[] p = new double[logits.length];
         double sum = 0;

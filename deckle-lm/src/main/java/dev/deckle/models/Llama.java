@@ -4,7 +4,6 @@ import com.google.gson.JsonArray;
 import com.google.gson.JsonNull;
 import com.google.gson.JsonObject;
 import dev.deckle.memory.ModelMemory;
-import dev.deckle.nn.Dropout;
 import dev.deckle.nn.Embedding;
 import dev.deckle.nn.GroupedQueryAttention;
 import dev.deckle.nn.Init;
@@ -165,8 +164,9 @@ public final class Llama implements CausalLm {
 
         Block(Weights w, int layer, Config c, RotaryEmbedding rope) {
             Init init = Init.normal(c.initializer_range);
-            selfAttn = new GroupedQueryAttention(w.scope("self_attn"), layer, c.hidden_size, c.num_attention_heads,
-                    c.num_key_value_heads, c.head_dim, c.attention_bias, init, rope, new Dropout(c.attention_dropout));
+            var attention = new GroupedQueryAttention.Config(c.hidden_size, c.num_attention_heads,
+                    c.num_key_value_heads, c.head_dim, c.attention_bias, false, true, c.attention_dropout);
+            selfAttn = new GroupedQueryAttention(w.scope("self_attn"), attention, layer, init, rope);
             mlp = new SwiGluMlp(w.scope("mlp"), c.hidden_size, c.intermediate_size, c.mlp_bias, init);
             inputLayernorm = new RmsNorm(w.scope("input_layernorm"), c.hidden_size, c.rms_norm_eps);
             postAttentionLayernorm = new RmsNorm(w.scope("post_attention_layernorm"), c.hidden_size, c.rms_norm_eps);
@@ -193,7 +193,8 @@ public final class Llama implements CausalLm {
         this.configJson = configJson;
         this.memory = memory;
         Init init = Init.normal(config.initializer_range);
-        RotaryEmbedding rope = new RotaryEmbedding(config.head_dim, config.rope_theta, config.rope_scaling);
+        RotaryEmbedding rope = new RotaryEmbedding(config.head_dim, config.rope_theta, config.rope_scaling,
+                RotaryEmbedding.Layout.HALF);
         Weights model = weights.scope("model");
         embedTokens = new Embedding(model.scope("embed_tokens"), config.vocab_size, config.hidden_size, init);
         for (int i = 0; i < config.num_hidden_layers; i++) {

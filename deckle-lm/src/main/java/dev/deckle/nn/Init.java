@@ -22,6 +22,45 @@ public sealed interface Init {
         return new Constant(1);
     }
 
+    /// Uniform in [-bound, bound).
+    static Init uniform(double bound) {
+        return new Uniform(bound);
+    }
+
+    /// Uniform numbers whose variance keeps the size of activations through a layer with leaky ReLU of slope `a`:
+    /// bound sqrt(6 / ((1 + a^2) fan_in)), fan_in the length of a row (He et al. 2015, PyTorch's `kaiming_uniform_`).
+    static Init kaimingUniform(double a) {
+        return new KaimingUniform(a);
+    }
+
+    /// Uniform numbers of bound sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010, PyTorch's `xavier_uniform_`).
+    static Init xavierUniform() {
+        return new XavierUniform();
+    }
+
+    record Uniform(double bound) implements Init {
+        @Override
+        public void fill(Tensor parameter, Generator random) {
+            random.uniform(parameter, -bound, bound);
+        }
+    }
+
+    record KaimingUniform(double a) implements Init {
+        @Override
+        public void fill(Tensor parameter, Generator random) {
+            double std = Math.sqrt(2 / (1 + a * a)) / Math.sqrt(parameter.dim(-1));
+            random.uniform(parameter, -Math.sqrt(3) * std, Math.sqrt(3) * std);
+        }
+    }
+
+    record XavierUniform() implements Init {
+        @Override
+        public void fill(Tensor parameter, Generator random) {
+            double bound = Math.sqrt(6.0 / (parameter.dim(0) + parameter.dim(1)));
+            random.uniform(parameter, -bound, bound);
+        }
+    }
+
     record Normal(double std) implements Init {
         @Override
         public void fill(Tensor parameter, Generator random) {

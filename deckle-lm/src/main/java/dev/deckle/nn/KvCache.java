@@ -1,81 +1,67 @@
 package dev.deckle.nn;
 
-import dev.deckle.memory.ModelMemory;
-import dev.deckle.tensor.DType;
-import dev.deckle.tensor.Shape;
 import dev.deckle.tensor.Tensor;
-import java.util.ArrayList;
-import java.util.List;
 
 /// Keys (already rotated) and values of all positions so far, so that decoding computes one position at a time instead
-/// of the whole sequence again. One contiguous buffer a layer: (B, G, positions, D), G key heads, which doubles as it
-/// fills.
-public final class KvCache implements AutoCloseable {
-    /// All positions of a layer, those just appended included: each (B, G, length, D).
-    public record KeysValues(Tensor keys, Tensor values) {}
+/// of the whole sequence again. All sequences of a batch have the same length.
+///
+/// - **Formula**: position t needs softmax(q_t [K_<t; k_t]^T / sqrt(D)) [V_<t; v_t], and K_<t, V_<t do not depend on
+///   t: causal attention never changes what was computed, it only appends.
+/// - **Shapes**: [#append] takes keys (B, G, T, D) and values (B, G, T, E) in any strides and gives all of them,
+///   (B, G, S, D) and (B, G, S, E) with S = length + T. E may differ from D: latent attention keeps its latent as
+///   "keys" and its rotated part as "values".
+/// - **Cost**: a token costs O(S) instead of O(S^2); the memory is layers x B x G x S x (D + E) x 4 bytes in F32, which
+///   grouped queries divide by H / G.
+/// - **Source**: Shazeer 2019, Fast Transformer Decoding; Pope et al. 2022, Efficiently Scaling Transformer Inference.
+/// - **PyTorch**: transformers' `DynamicCache`: `update`, `crop`, `reorder_cache`.
+/// - **Classic mistake**: rotating the new query and key by position 0 of the piece instead of position [#length()], or
+///   masking a piece of T new positions as if it began the sequence: query i sees keys up to i + S - T.
+public sealed interface KvCache extends AutoCloseable permits ContiguousKvCache, PagedKvCache {
+    /// All positions of a layer, those just appended included: keys (B, G, S, D), values (B, G, S, E). They are valid
+    /// until the next change of the cache.
+    record KeysValues(Tensor keys, Tensor values) {}
 
-    private final ModelMemory memory = new ModelMemory();
-    private final int capacity;
-    private final List<KeysValues> layers = new ArrayList<>();
-    private int length;
+    /// How the positions lie in memory.
+    enum Kind {
+        CONTIGUOUS,
+        PAGED;
 
-    /// @param capacity positions that it can hold
-    public KvCache(int capacity) {
-        this.capacity = capacity;
-    }
-
-    /// How many positions it holds.
-    public int length() {
-        return length;
-    }
-
-    public int capacity() {
-        return capacity;
-    }
-
-    /// Adds new positions to layer `layer`: keys and values (B, G, T, D). Every layer appends the same T, then the
-    /// model calls [#advance].
-    public KeysValues append(int layer, Tensor keys, Tensor values) {
-        int t = keys.dim(2);
-        if (length + t > capacity) {
-            throw new IllegalStateException("the cache holds " + capacity + " positions and " + length
-                    + " are taken: there is no room for " + t + " more");
+        /// An empty cache for sequences of up to `capacity` positions.
+        ///
+        /// @param sequences how many of them at most: those of a batch, or beams
+        public KvCache open(int capacity, int sequences) {
+            return switch (this) {
+                case CONTIGUOUS -> new ContiguousKvCache(capacity);
+                case PAGED -> new PagedKvCache(capacity, sequences);
+            };
         }
-        if (layer == layers.size()) {
-            layers.add(new KeysValues(buffer(keys, length + t), buffer(values, length + t)));
-        }
-        KeysValues all = layers.get(layer);
-        if (length + t > all.keys.dim(2)) {
-            KeysValues larger = new KeysValues(buffer(keys, length + t), buffer(values, length + t));
-            all.keys.slice(2, 0, length).copyInto(larger.keys.slice(2, 0, length));
-            all.values.slice(2, 0, length).copyInto(larger.values.slice(2, 0, length));
-            layers.set(layer, larger);
-            all = larger;
-        }
-        keys.copyInto(all.keys.slice(2, length, length + t));
-        values.copyInto(all.values.slice(2, length, length + t));
-        return new KeysValues(all.keys.slice(2, 0, length + t), all.values.slice(2, 0, length + t));
     }
 
-    /// With room for twice as many positions as are needed now. What a smaller buffer took is given back at the end:
-    /// doubling bounds all of them together by the last one.
-    private Tensor buffer(Tensor like, int positions) {
-        int room = Math.min(capacity, Math.max(64, 2 * positions));
-        return Tensor.empty(memory, DType.F32, Shape.of(like.dim(0), like.dim(1), room, like.dim(3)));
-    }
+    /// Adds new positions to layer `layer`: keys (B, G, T, D), values (B, G, T, E). Every layer appends the same T,
+    /// then the model calls [#advance].
+    ///
+    /// @throws IllegalStateException if there is no room
+    /// @throws IllegalArgumentException if B is not that of the positions before
+    KeysValues append(int layer, Tensor keys, Tensor values);
 
     /// All layers have appended `positions`.
-    public void advance(int positions) {
-        length += positions;
-    }
+    void advance(int positions);
+
+    /// How many positions it holds.
+    int length();
+
+    /// How many positions it can hold.
+    int capacity();
 
     /// Forgets all positions from `length` on.
-    public void truncate(int length) {
-        this.length = Math.min(this.length, length);
-    }
+    void truncate(int length);
+
+    /// Row i of the batch continues from what is row `rows[i]` now, as beam search needs it. There may be more or fewer
+    /// rows than before: `{0, 0, 0}` makes three of one.
+    ///
+    /// @throws IndexOutOfBoundsException if there is no such row
+    void reorder(int... rows);
 
     @Override
-    public void close() {
-        memory.close();
-    }
+    void close();
 }

@@ -7,12 +7,27 @@ import dev.deckle.tensor.Functional;
 import dev.deckle.tensor.Shape;
 import dev.deckle.tensor.Tensor;
 
-/// Rotary position embedding (Su et al. 2021): position p turns pair i of a head by the angle `p * frequency[i]`, so
-/// that the product of a query and a key depends on their distance only. Pairs are (i, i + D/2), as in Hugging Face's
-/// Llama.
+/// Rotary position embedding: position p turns pair i of a head by the angle `p * frequency[i]`, so that the product of
+/// a query and a key depends on their distance only. The tables of cosines and sines grow as longer sequences come.
+/// Angles are computed in f32, as PyTorch does.
 ///
-/// The tables of cosines and sines grow as longer sequences come. Angles are computed in f32, as PyTorch does.
+/// - **Formula**: (x1, x2) becomes (x1 cos a - x2 sin a, x2 cos a + x1 sin a), a = p base^(-2i/D)
+/// - **Shapes**: x (B, heads, T, D), D even; tables (positions, D/2)
+/// - **Cost**: 3 D operations a row; nothing is learned
+/// - **Source**: Su et al. 2021
+/// - **PyTorch**: Hugging Face's `apply_rotary_pos_emb` (half layout), Meta's `apply_rotary_emb` (interleaved)
+/// - **Classic mistake**: weights trained with one layout run with the other; positions that start at 0 again when
+///   decoding with a cache; rotating the values too
 public final class RotaryEmbedding {
+    /// Which numbers of a head make a pair.
+    public enum Layout {
+        /// (i, i + D/2), as in Hugging Face's checkpoints.
+        HALF,
+        /// (2i, 2i + 1), as in Meta's and DeepSeek's.
+        INTERLEAVED
+    }
+
+    private final Layout layout;
     private final float[] frequencies; // D/2, in turns of a radian a position
     private final double factor; // multiplies cosine and sine (YaRN)
     private Tables tables;
@@ -20,8 +35,14 @@ public final class RotaryEmbedding {
     /// Each (positions, D/2); never changed once they are made.
     private record Tables(Tensor cos, Tensor sin) {}
 
+    /// @param theta the base of the frequencies, usually 10,000
     /// @param scaling how the frequencies are stretched for contexts beyond those of training
-    public RotaryEmbedding(int headDim, double theta, RopeScaling scaling) {
+    public RotaryEmbedding(int headDim, double theta, RopeScaling scaling, Layout layout) {
+        if (headDim < 2 || headDim % 2 != 0) {
+            throw new IllegalArgumentException("rotary positions turn pairs: a head of width " + headDim
+                    + " must be even");
+        }
+        this.layout = layout;
         double[] inverse = new double[headDim / 2];
         for (int i = 0; i < inverse.length; i++) {
             inverse[i] = Math.pow(theta, -2.0 * i / headDim);
@@ -65,7 +86,23 @@ public final class RotaryEmbedding {
     public Tensor rotate(Tensor x, int from) {
         int to = from + x.dim(-2);
         Tables t = upTo(to);
-        return Functional.rope(x, t.cos.slice(0, from, to).to(x.dtype()), t.sin.slice(0, from, to).to(x.dtype()),
-                false);
+        return rotate(x, t.cos.slice(0, from, to), t.sin.slice(0, from, to));
+    }
+
+    /// Rotates x (B, heads, T, D) by positions of its own: (T), or (B, T) where sequences begin at different places.
+    public Tensor rotate(Tensor x, Tensor positions) {
+        int last = 0;
+        for (long p : positions.toLongs()) {
+            if (p < 0 || p >= 1 << 30) {
+                throw new IllegalArgumentException("position_ids must be from 0 to 2^30, not " + p);
+            }
+            last = Math.max(last, (int) p);
+        }
+        Tables t = upTo(last + 1);
+        return rotate(x, Functional.embedding(t.cos, positions), Functional.embedding(t.sin, positions));
+    }
+
+    private Tensor rotate(Tensor x, Tensor cos, Tensor sin) {
+        return Functional.rope(x, cos.to(x.dtype()), sin.to(x.dtype()), layout == Layout.INTERLEAVED);
     }
 }

@@ -3,7 +3,16 @@ package dev.deckle.nn;
 import dev.deckle.tensor.Functional;
 import dev.deckle.tensor.Tensor;
 
-/// The gated feed-forward network (Shazeer 2020): down(silu(gate(x)) * up(x)). Hugging Face's `LlamaMLP`.
+/// The gated feed-forward network: one projection decides how much of the other passes.
+///
+/// - **Formula**: y = W_down (silu(W_gate x) * W_up x)
+/// - **Shapes**: x (..., hidden), inside (..., intermediate), y (..., hidden); [#width(int)] gives the intermediate
+///   size of as many parameters as a two-layer network of 4 hidden has
+/// - **Cost**: 6 hidden intermediate operations a row forward
+/// - **Source**: Shazeer 2020
+/// - **PyTorch**: Hugging Face's `LlamaMLP`
+/// - **Classic mistake**: silu on the up projection in place of the gate, or keeping 4 hidden with three matrices,
+///   which is half as many parameters again
 public final class SwiGluMlp {
     private final Linear gateProj;
     private final Linear upProj;
@@ -13,6 +22,18 @@ public final class SwiGluMlp {
         gateProj = new Linear(w.scope("gate_proj"), hiddenSize, intermediateSize, bias, init);
         upProj = new Linear(w.scope("up_proj"), hiddenSize, intermediateSize, bias, init);
         downProj = new Linear(w.scope("down_proj"), intermediateSize, hiddenSize, bias, init);
+    }
+
+    /// With PyTorch's initial values and biases.
+    public SwiGluMlp(Weights w, int hiddenSize, int intermediateSize) {
+        gateProj = new Linear(w.scope("gate_proj"), hiddenSize, intermediateSize, true);
+        upProj = new Linear(w.scope("up_proj"), hiddenSize, intermediateSize, true);
+        downProj = new Linear(w.scope("down_proj"), intermediateSize, hiddenSize, true);
+    }
+
+    /// 4 hidden times 2/3, rounded up to a multiple of 8.
+    public static int width(int hiddenSize) {
+        return (8 * hiddenSize / 3 + 7) / 8 * 8;
     }
 
     public Tensor forward(Tensor x) {

@@ -82,9 +82,19 @@ public final class Weights {
 
     /// The parameter `name` of this scope.
     public Tensor get(String name, Init init, int... shape) {
-        String path = prefix + name;
-        Shape wanted = Shape.of(shape);
-        Tensor p = root.checkpoint == null ? made(init, wanted) : loaded(path, wanted);
+        return add(prefix + name, init, Shape.of(shape), root.trainable);
+    }
+
+    /// A tensor of the state that is saved and loaded with the parameters but never trained, such as a running mean.
+    public Tensor buffer(String name, Init init, int... shape) {
+        return add(prefix + name, init, Shape.of(shape), false);
+    }
+
+    private Tensor add(String path, Init init, Shape shape, boolean trained) {
+        Tensor p = root.checkpoint == null ? made(init, shape) : loaded(path, shape);
+        if (trained && p.isContiguous()) { // what stands in for a missing one is not
+            p.requireGrad(new Leaf(p, Tensor.empty(root.memory, p.dtype(), shape)));
+        }
         if (root.parameters.put(path, p) != null) {
             throw new IllegalStateException("two parameters are called " + path);
         }
@@ -94,7 +104,7 @@ public final class Weights {
     private Tensor made(Init init, Shape shape) {
         Tensor p = Tensor.empty(root.memory, DType.F32, shape);
         init.fill(p, root.random);
-        return trainable(root.dtype == DType.F32 ? p : p.copyInto(Tensor.empty(root.memory, root.dtype, shape)));
+        return root.dtype == DType.F32 ? p : p.copyInto(Tensor.empty(root.memory, root.dtype, shape));
     }
 
     private Tensor loaded(String path, Shape shape) {
@@ -105,15 +115,8 @@ public final class Weights {
                     : path + " is " + t.dtype() + " " + t.shape() + ", " + shape + " expected");
             return Tensor.zeros(1).expand(shape); // stands in without taking memory until finish() complains
         }
-        if (!root.trainable && t.dtype() == DType.F32) {
-            return t;
-        }
-        Tensor own = t.copyInto(Tensor.empty(root.memory, DType.F32, shape));
-        return root.trainable ? trainable(own) : own;
-    }
-
-    private Tensor trainable(Tensor p) {
-        return p.requireGrad(new Leaf(p, Tensor.empty(root.memory, p.dtype(), p.shape())));
+        boolean asItIs = !root.trainable && t.dtype() == DType.F32;
+        return asItIs ? t : t.copyInto(Tensor.empty(root.memory, DType.F32, shape));
     }
 
     private void problem(String what) {
@@ -130,7 +133,7 @@ public final class Weights {
 
     /// To be called when the model is built.
     ///
-    /// @return all parameters by their full names, in the order in which they were asked for
+    /// @return the state: all parameters and buffers by their full names, in the order in which they were asked for
     /// @throws IllegalArgumentException if the checkpoint lacked any, had any of another shape, or has more
     public Map<String, Tensor> finish() {
         if (root.checkpoint != null) {

@@ -12,8 +12,17 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
-/// AdamW (Loshchilov and Hutter 2019) as PyTorch computes it: decay is taken from the weight itself, not mixed into the
-/// gradient, and only matrices decay, not norms and biases.
+/// AdamW as PyTorch computes it: decay is taken from the weight itself, not mixed into the gradient, and only matrices
+/// decay, not norms and biases.
+///
+/// - **Formula**: m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g^2; p -= lr weight_decay p;
+///   p -= lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
+/// - **Shapes**: m and v as p
+/// - **Cost**: two extra copies of the parameters; one pass
+/// - **Source**: Kingma and Ba 2015; Loshchilov and Hutter 2019
+/// - **PyTorch**: `torch.optim.AdamW`, with `clip_grad_norm_`
+/// - **Classic mistake**: no bias correction; decay added to the gradient (which is Adam with L2); eps inside of the
+///   root; clipping each parameter by its own norm
 ///
 /// All parameters are one loop over the team, in pieces of a fixed size: the result does not depend on the threads.
 public final class AdamW implements AutoCloseable {
@@ -32,10 +41,14 @@ public final class AdamW implements AutoCloseable {
     private final Map<String, Tensor> state = new LinkedHashMap<>();
     private long steps;
 
+    /// @param named a model's state; what gathers no gradient (a buffer) is left alone
     public AdamW(Map<String, Tensor> named, Options options) {
         this.options = options;
-        parameters = List.copyOf(named.values());
+        parameters = named.values().stream().filter(Tensor::requiresGrad).toList();
         named.forEach((name, p) -> {
+            if (!p.requiresGrad()) {
+                return;
+            }
             Tensor m = Tensor.empty(memory, p.dtype(), p.shape());
             Tensor v = Tensor.empty(memory, p.dtype(), p.shape());
             state.put(name + ".m", m);

@@ -1,5 +1,6 @@
 package dev.deckle.generate;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -8,6 +9,8 @@ import dev.deckle.random.Generator;
 import java.util.Set;
 import java.util.TreeSet;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 class SamplerTest {
     /// The tokens that can come out.
@@ -70,6 +73,57 @@ class SamplerTest {
         Sampler s = new Sampler(0, 0, 1, 0, 2);
         assertEquals(1, s.next(new float[] {3, 2, -1}, new int[] {0, 0}, new Generator(1)));
         assertEquals(1, s.next(new float[] {-1, -1.5f}, new int[] {0}, new Generator(1)));
+    }
+
+    /// Each filter alone, on logits that are exact in f32.
+    @Test
+    void filtersHideTokens() {
+        float gone = Float.NEGATIVE_INFINITY;
+        float[] l = {1, 3, 2, 2, 0};
+        Sampler.keepTopK(l, 2);
+        assertArrayEquals(new float[] {gone, 3, 2, 2, gone}, l, "what equals the second stays");
+        Sampler.keepTopK(l, 5);
+        assertArrayEquals(new float[] {gone, 3, 2, 2, gone}, l);
+
+        float[] even = {0, 0, 0, 0};
+        Sampler.keepTopP(even, 0.5); // .25 + .25 <= .5 are dropped, the first of equals first
+        assertArrayEquals(new float[] {gone, gone, 0, 0}, even);
+        float[] crossing = {0, 0, 0, 0};
+        Sampler.keepTopP(crossing, 0.51); // the third is needed to reach p
+        assertArrayEquals(new float[] {gone, 0, 0, 0}, crossing);
+        float[] sure = {0, 9, 0};
+        Sampler.keepTopP(sure, 1e-9);
+        assertArrayEquals(new float[] {gone, 9, gone}, sure);
+
+        float[] halves = {0, 1, 1 - (float) Math.log(2) + 1e-3f, 1 - (float) Math.log(2) - 1e-3f};
+        Sampler.keepMinP(halves, 0.5);
+        assertEquals(gone, halves[0]);
+        assertEquals(gone, halves[3]);
+        assertTrue(halves[1] == 1 && halves[2] > 0);
+        float[] all = {gone, 1, 0};
+        Sampler.keepMinP(all, 0);
+        assertArrayEquals(new float[] {gone, 1, 0}, all);
+        Sampler.keepMinP(all, 1);
+        assertArrayEquals(new float[] {gone, 1, gone}, all);
+        assertArrayEquals(new double[] {0.25, 0, 0.75}, Sampler.softmax(logs(0.25, 0, 0.75)), 1e-7);
+    }
+
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', value = {
+        "0   | 0.5 | 0.5 | top-k must be from 1 to the vocabulary's 3, not 0",
+        "4   | 0.5 | 0.5 | top-k must be from 1 to the vocabulary's 3, not 4",
+        "1   | 0   | 0.5 | top-p must be above 0 and at most 1, not 0.0",
+        "1   | 1.5 | 0.5 | top-p must be above 0 and at most 1, not 1.5",
+        "1   | NaN | 0.5 | top-p must be above 0 and at most 1, not NaN",
+        "1   | 1   | -1  | min-p must be from 0 to 1, not -1.0"
+    })
+    void argumentsOutOfRangeAreNamed(int k, double p, double minP, String expected) {
+        String m = assertThrows(IllegalArgumentException.class, () -> {
+            Sampler.keepTopK(new float[] {1, 2, 3}, k);
+            Sampler.keepTopP(new float[] {1, 2, 3}, p);
+            Sampler.keepMinP(new float[] {1, 2, 3}, minP);
+        }).getMessage();
+        assertEquals(expected, m);
     }
 
     @Test

@@ -33,6 +33,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class LlamaTest {
@@ -71,26 +72,32 @@ class LlamaTest {
         }
     }
 
-    @Test
-    void decodingThroughTheCacheEqualsTheWholeSequence() {
+    /// A prompt, a token, a piece that is taken back, a piece, rows in another order and number, a token.
+    @ParameterizedTest
+    @EnumSource(KvCache.Kind.class)
+    void decodingThroughACacheEqualsTheWholeSequence(KvCache.Kind kind) {
         try (Llama model = Llama.create(config(false, 0), 2);
                 NoGrad _ = NoGrad.open();
-                KvCache cache = new KvCache(9)) {
-            Tensor ids = ids(2, 9);
-            float[] whole = model.forward(ids, Pass.evaluate()).toFloats(); // (2, 9, 11)
-            int at = 0;
-            for (int n : new int[] {4, 1, 3, 1}) { // a prompt, a token, a piece, a token
-                float[] part = model.forward(ids.slice(1, at, at + n).contiguous(), Pass.decode(cache)).toFloats();
-                for (int b = 0; b < 2; b++) {
-                    for (int i = 0; i < n * 11; i++) {
-                        assertEquals(whole[(b * 9 + at) * 11 + i], part[b * n * 11 + i], 1e-5);
-                    }
-                }
-                at += n;
-            }
-            assertEquals(9, cache.length());
-            assertThrows(IllegalStateException.class, () -> model.forward(ids(2, 1), Pass.decode(cache)));
+                KvCache cache = kind.open(21, 3)) {
+            Tensor ids = ids(2, 21);
+            continues(model, ids, 0, 16, cache);
+            continues(model, ids, 16, 17, cache);
+            model.forward(ids(2, 3), Pass.decode(cache));
+            cache.truncate(17);
+            continues(model, ids, 17, 20, cache);
+            cache.reorder(1, 0, 1);
+            Tensor rows = Functional.concat(
+                    List.of(ids.slice(0, 1, 2), ids.slice(0, 0, 1), ids.slice(0, 1, 2)), 0);
+            continues(model, rows, 20, 21, cache);
+            assertEquals(21, cache.length());
+            assertThrows(IllegalStateException.class, () -> model.forward(ids(3, 1), Pass.decode(cache)));
         }
+    }
+
+    private static void continues(Llama model, Tensor ids, int from, int to, KvCache cache) {
+        Tensor whole = model.forward(ids, Pass.evaluate()).slice(1, from, to); // (B, T, 11)
+        Tensor part = model.forward(ids.slice(1, from, to).contiguous(), Pass.decode(cache));
+        assertArrayEquals(whole.toFloats(), part.toFloats(), 1e-5f);
     }
 
     @Test

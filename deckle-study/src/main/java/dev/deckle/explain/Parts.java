@@ -2,10 +2,17 @@ package dev.deckle.explain;
 
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.Stream;
 
 /// Everything that can be explained, in the order of reading.
 public final class Parts {
-    private static final List<Part> ALL = List.of();
+    private static final List<Part> ALL = Stream
+            .of(FeedForwardStories.parts(), SoftmaxStories.parts(), AttentionStories.parts(), PositionStories.parts(),
+                    NormStories.parts(), LossStories.parts(), OptimStories.parts(), DecodingStories.parts(),
+                    AlignStories.parts(),
+                    RandomStories.parts(), MedianStories.parts())
+            .flatMap(List::stream)
+            .toList();
 
     private Parts() {}
 

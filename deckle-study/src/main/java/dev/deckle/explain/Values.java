@@ -1,8 +1,10 @@
 package dev.deckle.explain;
 
+import dev.deckle.tensor.DType;
 import dev.deckle.tensor.Tensor;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.DoubleStream;
 
 /// Numbers of one step, copied out of the computation: row-major values under a shape. They may be infinite (a mask) or
 /// not a number (a mistake). A single number has the empty shape.
@@ -16,8 +18,12 @@ public record Values(List<Integer> shape, List<Double> values) {
         }
     }
 
+    /// F32 numbers as the shortest decimals that mean them: 0.1, not 0.10000000149.
     public static Values of(Tensor t) {
-        return new Values(Arrays.stream(t.shape().toArray()).boxed().toList(), Arrays.stream(t.toDoubles()).boxed().toList());
+        DoubleStream numbers = Arrays.stream(t.toDoubles());
+        boolean wide = t.dtype() == DType.F64 || !t.dtype().floating();
+        return new Values(Arrays.stream(t.shape().toArray()).boxed().toList(),
+                numbers.mapToObj(v -> wide ? v : Double.parseDouble(Float.toString((float) v))).toList());
     }
 
     public static Values of(double value) {

@@ -9,6 +9,15 @@ import dev.deckle.tensor.DType;
 /// back the tiles are computed again from it. Beyond the results a thread needs a few tiles of memory, and one number a
 /// query on the way back, whatever the lengths are.
 ///
+/// - **Formula**: for each tile S = q k^T scale + mask: m' = max(m, rowmax S), P = e^(S - m'), l = e^(m - m') l +
+///   rowsum P, O = e^(m - m') O + P v; at the end O / l and lse = m + log l. Back: P = e^(S - lse), dv = P^T dO,
+///   dS = P (dO v^T - rowsum(dO O)), dq = dS k scale, dk = dS^T q scale
+/// - **Shapes**: q (B, H, T, D), k (B, G, S, D), v (B, G, S, E), O (B, H, T, E), lse (B, H, T)
+/// - **Cost**: 2 B H T S (D + E) operations forward, about 2.5 times that backward; memory linear in T + S
+/// - **Source**: Dao et al. 2022; Dao 2023
+/// - **PyTorch**: `F.scaled_dot_product_attention`
+/// - **Classic mistake**: tiles added without rescaling; -infinity minus -infinity in a row that sees nothing
+///
 /// It consists of leaf calls, so the products can run on one backend and the rest on another.
 public final class FlashAttention {
     // 64 to 128 queries by 128 to 256 keys are within a tenth of each other; few queries waste least on a diagonal

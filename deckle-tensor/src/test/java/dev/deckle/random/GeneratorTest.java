@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
+import dev.deckle.tensor.Tensor;
 import org.junit.jupiter.api.Test;
 
 /// Against numbers that PyTorch 2.13 printed, which its recipe in the comments repeats.
@@ -39,6 +40,77 @@ class GeneratorTest {
     }
 
     @Test
+    void wideIntegersTake64Bits() {
+        // torch.manual_seed(7); torch.randint(0, (1 << 30) + 5, (3,)); torch.rand(1); the same with 2^28, below it, -5
+        assertArrayEquals(new long[] {864032566, 947454264, 902108215},
+                new Generator(7).randint(0, (1 << 30) + 5, 3).toLongs());
+        assertArrayEquals(new long[] {171107524, 27798006, 174903507},
+                new Generator(7).randint(0, 1 << 28, 3).toLongs());
+        assertArrayEquals(new long[] {59306160, 171107527, 128500261},
+                new Generator(7).randint(0, (1 << 28) - 1, 3).toLongs());
+        assertArrayEquals(new long[] {3632673113L, 6096183181L, 7671570830L},
+                new Generator(7).randint(-5, (1L << 33) + 5, 3).toLongs());
+    }
+
+    @Test
+    void permutations() {
+        // torch.manual_seed(7); torch.randperm(9), torch.rand(1)
+        Generator g = new Generator(7);
+        assertArrayEquals(new long[] {0, 5, 8, 1, 7, 2, 3, 6, 4}, g.randperm(9).toLongs());
+        assertEquals(0.36531615257263184f, g.nextFloat());
+    }
+
+    @Test
+    void coins() {
+        // torch.manual_seed(7); torch.bernoulli(p), torch.rand(1); torch.empty(12).bernoulli_(0.4), torch.rand(1)
+        Generator g = new Generator(7);
+        assertArrayEquals(new float[] {0, 1, 1, 0, 1, 1, 1, 0}, g.bernoulli(P).toFloats());
+        assertEquals(0.36531615257263184f, g.nextFloat());
+        g = new Generator(7);
+        assertArrayEquals(new float[] {1, 1, 0, 0, 0, 0, 1, 0, 0, 0, 1, 1}, g.bernoulli(0.4, 12).toFloats());
+        assertEquals(0.5209300518035889f, g.nextFloat());
+        assertThrows(IllegalArgumentException.class, () -> new Generator(1).bernoulli(1.5, 3));
+    }
+
+    @Test
+    void uniformBetweenBounds() {
+        // torch.manual_seed(7); torch.empty(3).uniform_(-2, 3)
+        Tensor t = Tensor.zeros(3);
+        new Generator(7).uniform(t, -2, 3);
+        assertArrayEquals(new float[] {0.6746127009391785f, -1.0059840679168701f, 1.2960584163665771f}, t.toFloats());
+    }
+
+    @Test
+    void drawsByWeight() {
+        // torch.manual_seed(7); torch.multinomial(p, 1), torch.rand(1); multinomial(p, 4); the same with replacement, 6
+        Generator g = new Generator(7);
+        assertArrayEquals(new long[] {1}, g.multinomial(P, 1, false).toLongs());
+        assertEquals(0.720380425453186f, g.nextFloat());
+        assertArrayEquals(new long[] {1, 6, 2, 0}, new Generator(7).multinomial(P, 4, false).toLongs());
+        g = new Generator(7);
+        assertArrayEquals(new long[] {2, 2, 6, 4, 6, 6}, g.multinomial(P, 6, true).toLongs());
+        assertEquals(0.28683900833129883f, g.nextFloat());
+        // torch.manual_seed(7); torch.empty(5).exponential_()
+        assertArrayEquals(new float[] {0.3276439309120178f, 0.319783478975296f, 1.981175422668457f,
+            1.0691168308258057f, 2.557856321334839f}, new Generator(7).exponential(5).toFloats(), 1e-6f);
+    }
+
+    @Test
+    void refusesWhatCannotBeDrawn() {
+        Generator g = new Generator(1);
+        Tensor two = Tensor.of(new float[] {0, 1, 2, 0});
+        assertThrows(IllegalArgumentException.class, () -> g.multinomial(two, 3, false));
+        assertThrows(IllegalArgumentException.class, () -> g.multinomial(Tensor.zeros(3), 1, true));
+        assertThrows(IllegalArgumentException.class, () -> g.multinomial(Tensor.of(new float[] {1, -1}), 1, true));
+        assertThrows(IllegalArgumentException.class, () -> g.randint(3, 3, 1));
+        for (int i = 0; i < 50; i++) {
+            for (long drawn : g.multinomial(two, 4, true).toLongs()) {
+                assertEquals(1.5, drawn, 0.5);
+            }
+        }
+    }
+
+    @Test
     void goesOnFromASavedState() {
         Generator g = new Generator(3);
         g.nextNormal();
@@ -51,6 +123,7 @@ class GeneratorTest {
         assertThrows(IllegalArgumentException.class, () -> Generator.restore(new long[3]));
     }
 
+    private static final Tensor P = Tensor.of(new float[] {.1f, .5f, .9f, .3f, .7f, .5f, .5f, .2f});
     private static final float[] NORMAL_12 = {
         0.33669036626815796f, 0.12880940735340118f, 0.23446236550807953f, 0.23033303022384644f,
         -1.1228563785552979f, -0.18632829189300537f, 2.2082014083862305f, -0.637997031211853f,

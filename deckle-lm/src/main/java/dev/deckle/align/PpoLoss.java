@@ -1,0 +1,37 @@
+package dev.deckle.align;
+
+import dev.deckle.tensor.Tensor;
+
+/// Proximal policy optimisation: a policy gradient that stops where the policy has moved far enough, and a value
+/// function that moves as carefully.
+///
+/// - **Formula**: r = exp(logp - logp_old); policy = mean max(-A r, -A clip(r, 1 - c, 1 + c)); value =
+///   mean max((V - R)^2, (clip(V, V_old - c_v, V_old + c_v) - R)^2) / 2
+/// - **Shapes**: all (B, T), mask 1 for tokens that count; results ()
+/// - **Cost**: four models: actor, critic, reference and reward
+/// - **Source**: Schulman et al. 2017
+/// - **PyTorch**: TRL's former `PPOTrainer`
+/// - **Classic mistake**: min in place of max once the sign is inside; means that count padding
+public record PpoLoss(double clipRange, double clipRangeValue) {
+    public Tensor policy(Tensor logprobs, Tensor oldLogprobs, Tensor advantages, Tensor mask) {
+        Tensor ratio = logprobs.sub(oldLogprobs).exp();
+        Tensor against = advantages.neg();
+        Tensor losses = against.mul(ratio).maximum(against.mul(clip(ratio, 1 - clipRange, 1 + clipRange)));
+        return maskedMean(losses, mask);
+    }
+
+    public Tensor value(Tensor values, Tensor oldValues, Tensor returns, Tensor mask) {
+        Tensor moved = clip(values.sub(oldValues), -clipRangeValue, clipRangeValue).add(oldValues);
+        Tensor losses = values.sub(returns).square().maximum(moved.sub(returns).square());
+        return maskedMean(losses, mask).mul(0.5);
+    }
+
+    /// x where it lies between the bounds, else the nearer bound.
+    static Tensor clip(Tensor x, double low, double high) {
+        return x.maximum(Tensor.scalar(low).to(x.dtype())).minimum(Tensor.scalar(high).to(x.dtype()));
+    }
+
+    static Tensor maskedMean(Tensor x, Tensor mask) {
+        return x.mul(mask).sum().div(mask.sum());
+    }
+}

@@ -1,0 +1,66 @@
+package dev.deckle.nn;
+
+import dev.deckle.autograd.Definitions;
+import dev.deckle.tensor.Functional;
+import dev.deckle.tensor.Shape;
+import dev.deckle.tensor.Tensor;
+import java.util.Optional;
+
+/// Attention itself, without projections: each query takes a mean of the values, weighted by how well it fits the keys.
+///
+/// [#forward] runs the fused kernel, which never stores the weights; [#forwardWithWeights] writes the steps out and
+/// returns them. Query heads that share a key head are laid side by side as one tall matrix, so that shared keys are
+/// never repeated in memory.
+///
+/// - **Formula**: y = softmax(q k^T scale + mask) v, scale = 1/sqrt(D)
+/// - **Shapes**: q (B, H, T, D), k (B, G, S, D), v (B, G, S, E), H a multiple of G; mask (B, S), (B, T, S) or
+///   (B, 1 or H, T, S), 1 for visible; y (B, H, T, E)
+/// - **Cost**: 2 B H T S (D + E) operations; the fused kernel's memory grows with T + S, the written-out steps' with T
+///   S
+/// - **Source**: Vaswani et al. 2017; Dao 2023 (the kernel); Ainslie et al. 2023 (shared keys)
+/// - **PyTorch**: `F.scaled_dot_product_attention(enable_gqa=True)`, whose `is_causal` is top-left where T != S
+/// - **Classic mistake**: no scale, softmax over the queries, keys tiled (head h reads key head h mod G) in place of
+///   interleaved (h / (H/G)), or a causal mask aligned top-left while decoding with a cache
+///
+/// @param scale multiplies the scores
+/// @param causal query i sees keys up to i + S - T
+/// @param dropout acts on the weights
+public record ScaledDotProductAttention(double scale, boolean causal, Dropout dropout) {
+    /// Through the fused kernel where no dropout acts.
+    public Tensor forward(Tensor q, Tensor k, Tensor v, Optional<Tensor> mask, Pass pass) {
+        if (dropout.p() > 0 && pass.random().isPresent()) {
+            return forwardWithWeights(q, k, v, mask, pass).output(); // dropout acts on what the kernel never stores
+        }
+        return Functional.attention(q, k, v, mask.map(m -> AttentionMask.additive(visible(m, q, k), q.dtype())), causal,
+                scale);
+    }
+
+    /// Step by step.
+    public Attended forwardWithWeights(Tensor q, Tensor k, Tensor v, Optional<Tensor> mask, Pass pass) {
+        int[] d = q.shape().toArray();
+        int s = k.dim(2);
+        Tensor scores = byKeyHead(q, k).matmul(k.t()).mul(scale); // (B, G, H/G*T, S)
+        scores = scores.reshape(d[0], d[1], d[2], s); // (B, H, T, S)
+        if (causal) {
+            scores = scores.add(Definitions.causalMask(q.dtype(), d[2], s));
+        }
+        Tensor weights =
+                mask.isPresent() ? AttentionMask.softmax(scores, visible(mask.get(), q, k)) : scores.softmax(-1);
+        Tensor y = byKeyHead(dropout.forward(weights, pass), k).matmul(v); // (B, G, H/G*T, E)
+        return new Attended(y.reshape(d[0], d[1], d[2], v.dim(3)), weights); // (B, H, T, E)
+    }
+
+    private static Tensor visible(Tensor mask, Tensor q, Tensor k) {
+        return AttentionMask.visible(mask, q.dim(0), q.dim(1), q.dim(2), k.dim(2));
+    }
+
+    /// (B, H, T, X) to (B, G, H/G*T, X): the heads of a group below each other.
+    private static Tensor byKeyHead(Tensor x, Tensor k) {
+        int groups = k.dim(1);
+        if (x.dim(1) % groups != 0) {
+            throw new IllegalArgumentException("attention: " + x.dim(1) + " query heads cannot share " + groups
+                    + " key heads: expected a multiple");
+        }
+        return x.reshape(Shape.of(x.dim(0), groups, x.dim(1) / groups * x.dim(2), x.dim(3)));
+    }
+}

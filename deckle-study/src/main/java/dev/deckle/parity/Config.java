@@ -1,0 +1,105 @@
+package dev.deckle.parity;
+
+import com.google.gson.JsonElement;
+import com.google.gson.JsonObject;
+import java.util.LinkedHashSet;
+import java.util.Optional;
+import java.util.Set;
+import java.util.TreeSet;
+
+/// The settings of a golden case. Every key must be asked for: a setting that nobody reads could not be proven.
+public final class Config {
+    private final JsonObject json;
+    private final Set<String> read = new LinkedHashSet<>();
+
+    Config(JsonObject json) {
+        this.json = json;
+    }
+
+    private Optional<JsonElement> find(String key) {
+        read.add(key);
+        return Optional.ofNullable(json.get(key)).filter(e -> !e.isJsonNull());
+    }
+
+    private static IllegalArgumentException bad(String key, Object found, String expected) {
+        return new IllegalArgumentException("config key " + key + " is " + found + ", expected " + expected);
+    }
+
+    boolean has(String key) {
+        return find(key).isPresent();
+    }
+
+    double real(String key) {
+        return find(key).map(e -> number(key, e)).orElseThrow(() -> bad(key, "missing", "a number"));
+    }
+
+    double real(String key, double otherwise) {
+        return find(key).map(e -> number(key, e)).orElse(otherwise);
+    }
+
+    int integer(String key) {
+        double d = real(key);
+        if (d != Math.rint(d) || Math.abs(d) > Integer.MAX_VALUE) {
+            throw bad(key, d, "a whole number");
+        }
+        return (int) d;
+    }
+
+    boolean flag(String key, boolean otherwise) {
+        return find(key).map(e -> {
+            if (!e.isJsonPrimitive() || !e.getAsJsonPrimitive().isBoolean()) {
+                throw bad(key, e, "true or false");
+            }
+            return e.getAsBoolean();
+        }).orElse(otherwise);
+    }
+
+    String text(String key, String otherwise) {
+        return find(key).map(e -> {
+            if (!e.isJsonPrimitive() || !e.getAsJsonPrimitive().isString()) {
+                throw bad(key, e, "a string");
+            }
+            return e.getAsString();
+        }).orElse(otherwise);
+    }
+
+    /// One of the names of an enum, in small letters.
+    <E extends Enum<E>> E choice(String key, Class<E> type, E otherwise) {
+        String found = text(key, otherwise.name().toLowerCase(java.util.Locale.ROOT));
+        for (E e : type.getEnumConstants()) {
+            if (e.name().equalsIgnoreCase(found)) {
+                return e;
+            }
+        }
+        throw unknown(key, found);
+    }
+
+    java.util.List<String> texts(String key) {
+        JsonElement e = find(key).orElseThrow(() -> bad(key, "missing", "a list of strings"));
+        if (!e.isJsonArray()) {
+            throw bad(key, e, "a list of strings");
+        }
+        return e.getAsJsonArray().asList().stream().map(JsonElement::getAsString).toList();
+    }
+
+    static IllegalArgumentException unknown(String key, String found) {
+        return new IllegalArgumentException("config key " + key + " is " + found + ", which is not known here");
+    }
+
+    private static double number(String key, JsonElement e) {
+        if (!e.isJsonPrimitive() || !e.getAsJsonPrimitive().isNumber()) {
+            throw bad(key, e, "a number");
+        }
+        return e.getAsDouble();
+    }
+
+    /// @throws IllegalArgumentException if a key was not read
+    void finish() {
+        Set<String> left = new TreeSet<>(json.keySet());
+        left.removeAll(read);
+        if (!left.isEmpty()) {
+            throw new IllegalArgumentException(
+                    "config key " + left.iterator().next() + " is not known to this component");
+        }
+    }
+}
