@@ -37,7 +37,8 @@ public record FocalLoss(Tensor alpha, double gamma, CrossEntropy.Reduction reduc
         Tensor ce = plain.forward(logits, target); // (N, d...)
         Tensor p = ce.neg().exp();
         Tensor missing = p.neg().add(1); // 1 - p
-        Tensor a = alpha.rank() == 0 ? alpha.to(ce.dtype()) : alpha.gather(0, target.reshape(-1)).reshape(target.shape());
+        Tensor a =
+                alpha.rank() == 0 ? alpha.to(ce.dtype()) : alpha.gather(0, target.reshape(-1)).reshape(target.shape());
         Tensor losses = missing.pow(Tensor.full(ce.dtype(), gamma)).mul(ce).mul(a);
         return switch (reduction) {
             case NONE -> losses;

@@ -2,10 +2,9 @@ package dev.deckle.mistakes;
 
 import dev.deckle.parity.Component;
 import dev.deckle.parity.Config;
-import dev.deckle.parity.GoldenCase;
 import dev.deckle.tensor.DType;
-import dev.deckle.tensor.Shape;
 import dev.deckle.tensor.Tensor;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -118,7 +117,7 @@ public final class LossMistakes {
             count[(int) label]++;
         }
         if (slip == Slip.CLASSES_PRESENT_ONLY) {
-            count = java.util.Arrays.stream(count).filter(n -> n > 0).toArray();
+            count = Arrays.stream(count).filter(n -> n > 0).toArray();
         }
         double[] w = new double[count.length];
         double sum = 0;
@@ -208,10 +207,10 @@ public final class LossMistakes {
     }
 
     private static Component classWeights(Slip slip) {
-        return (GoldenCase.Run r) -> {
+        return r -> {
             boolean inverse = r.config().text("method", "balanced").equals("inverse");
             double[] w = classWeights(r.input("labels").toLongs(), r.config().integer("num_classes"), inverse, slip);
-            return Map.of("y", Tensor.of(w, w.length).to(DType.F32).reshape(Shape.of(w.length)));
+            return Map.of("y", Tensor.of(w).to(DType.F32));
         };
     }
 }
