@@ -20,7 +20,7 @@ public final class LossMistakes {
         MEAN_COUNTS_IGNORED("ignored targets add nothing but are counted: the loss falls with the padding"),
         OWN_SHARE_FORGOTTEN("smoothing by e/(C-1) for the others alone: the right class gets 1 - e, without e/C"),
         SMOOTHING_ON_TOP("e/C is added for every class but nothing taken from the right one: targets sum to 1 + e"),
-        LOG_OF_CLAMPED("log(p + 1e-8) stops at 18.4, and the gradient with it: a guard that softmax needs, not this"),
+        LOG_OF_CLAMPED("log(p + 1e-8) stops at 18.4 and learns no more: log-softmax needs no such guard"),
         SIGN_FORGOTTEN("log-likelihood in place of its negative: the loss is driven down to the worst"),
         WEIGHTS_SUMMED("the sum over the weights' sum, as PyTorch's weight= does; the notebook divides by N"),
         WEIGHT_OF_THE_GUESS("weighted by the predicted class, not the true one: argmax in place of the target"),
