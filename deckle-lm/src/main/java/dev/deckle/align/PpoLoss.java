@@ -28,7 +28,7 @@ public record PpoLoss(double clipRange, double clipRangeValue) {
 
     /// x where it lies between the bounds, else the nearer bound.
     static Tensor clip(Tensor x, double low, double high) {
-        return x.maximum(Tensor.scalar(low).to(x.dtype())).minimum(Tensor.scalar(high).to(x.dtype()));
+        return x.maximum(Tensor.full(x.dtype(), low)).minimum(Tensor.full(x.dtype(), high));
     }
 
     static Tensor maskedMean(Tensor x, Tensor mask) {

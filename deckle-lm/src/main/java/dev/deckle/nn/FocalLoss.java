@@ -1,5 +1,6 @@
 package dev.deckle.nn;
 
+import dev.deckle.tensor.DType;
 import dev.deckle.tensor.Tensor;
 import java.util.Optional;
 
@@ -27,7 +28,7 @@ public record FocalLoss(Tensor alpha, double gamma, CrossEntropy.Reduction reduc
 
     /// With one alpha for all classes.
     public FocalLoss(double alpha, double gamma, CrossEntropy.Reduction reduction) {
-        this(Tensor.scalar(alpha), gamma, reduction);
+        this(Tensor.full(DType.F64, alpha), gamma, reduction);
     }
 
     /// @throws IllegalArgumentException if shapes do not fit or a target is no class
@@ -36,8 +37,9 @@ public record FocalLoss(Tensor alpha, double gamma, CrossEntropy.Reduction reduc
         Tensor ce = plain.forward(logits, target); // (N, d...)
         Tensor p = ce.neg().exp();
         Tensor missing = p.neg().add(1); // 1 - p
-        Tensor a = alpha.rank() == 0 ? alpha : alpha.gather(0, target.reshape(-1)).reshape(target.shape());
-        Tensor losses = missing.pow(Tensor.scalar(gamma).to(ce.dtype())).mul(ce).mul(a);
+        Tensor a =
+                alpha.rank() == 0 ? alpha.to(ce.dtype()) : alpha.gather(0, target.reshape(-1)).reshape(target.shape());
+        Tensor losses = missing.pow(Tensor.full(ce.dtype(), gamma)).mul(ce).mul(a);
         return switch (reduction) {
             case NONE -> losses;
             case SUM -> losses.sum();

@@ -157,7 +157,8 @@ class AttentionTest {
         Tensor v = randn(3, B, 4, S, E);
         assertRefused("6 query heads", () -> attention(false).forwardWithWeights(q, k, v, Optional.empty(),
                 Pass.evaluate()));
-        assertRefused("6 heads, which the 4 key heads", () -> attention(false).forward(q, k, v, Optional.empty(), Pass.evaluate()));
+        assertRefused("6 heads, which the 4 key heads",
+                () -> attention(false).forward(q, k, v, Optional.empty(), Pass.evaluate()));
     }
 
     @Test

@@ -153,7 +153,7 @@ public final class ActivationMistakes {
         Exercise softmax = Exercise.of("softmax")
                 .golden("softmax", s -> along(s, ActivationMistakes::softmax), Slip.NONE,
                         List.of(Slip.SUM_OVER_EVERYTHING,
-                        Slip.LAST_DIMENSION_ALWAYS, Slip.DIVIDED_BY_THE_MAXIMUM))
+                                Slip.LAST_DIMENSION_ALWAYS, Slip.DIVIDED_BY_THE_MAXIMUM))
                 .numbers(() -> new double[] {1 / (1 + e), e / (1 + e), 0}, s -> softmax(large, 0, s).toDoubles(),
                         Slip.NONE, List.of(Slip.OVERFLOWS));
         Exercise logSoftmax = Exercise.of("log-softmax")

@@ -244,7 +244,7 @@ public final class AlignmentMistakes {
             Tensor ratio = logRatio.exp();
             Tensor cut = clip(ratio, 1 - low, 1 + (slip == Slip.ONE_EPSILON ? low : high));
             Tensor gain = slip == Slip.NOT_CLIPPED ? ratio.mul(a) : ratio.mul(a).minimum(cut.mul(a));
-            Tensor losses = gain.neg().add(zero(logp).add(0).mul(mask)); // (B, T)
+            Tensor losses = gain.neg(); // (B, T), or (B, 1)
             if (beta != 0 && slip != Slip.NO_KL) {
                 losses = losses.add(kl(logp, r.buffer("ref_logprobs"), "k3", slip).mul(beta));
             }

@@ -21,7 +21,7 @@ public final class AttentionMistakes {
         SOFTMAX_OVER_QUERIES("each key's weights sum to 1, not each query's: dim=-2 looks as good as dim=-1"),
         KEYS_FOR_VALUES("the weights are applied to the keys: q, k and v have the same shape, so nothing complains"),
         CAUSAL_TOP_LEFT("with more keys than queries the last query misses the newest keys: tril as it comes"),
-        CAUSAL_SEES_THE_NEXT("each query sees one key too many, the answer itself: triu without diagonal=1, turned"),
+        CAUSAL_SEES_THE_NEXT("each query sees one key too many, the answer itself: tril with diagonal=1"),
         TILED_KEY_HEADS("query head h reads key head h mod G where it should read h / (H/G): repeat is not interleave"),
         MASK_TURNED_ROUND("1 hides and 0 shows: key_padding_mask of PyTorch means the opposite of attention_mask"),
         MASK_AFTER_SOFTMAX("hidden keys are zeroed after softmax, so the rest no longer sums to 1"),

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
+import java.util.stream.Stream;
 
 /// Online softmax, decoding with a cache and a cache in pages, for one head on plain arrays.
 public final class CacheMistakes {
@@ -117,8 +118,8 @@ public final class CacheMistakes {
     }
 
     /// Keys (which are values too) of one sequence in blocks of a pool that others have used before: position p lies in
-    /// block `table[p / size]`, slot p % size. The sequence is forked after `fork` positions and the other branch writes
-    /// a zero vector next; then the first branch goes on and asks with its last key.
+    /// block `table[p / size]`, slot p % size. The sequence is forked after `fork` positions and the other branch
+    /// writes a zero vector next; then the first branch goes on and asks with its last key.
     public static double[] paged(double[][] x, int size, int[] table, int fork, Slip slip) {
         double[][][] pool = new double[1 + Arrays.stream(table).max().orElseThrow()][size][x[0].length];
         Arrays.stream(pool).flatMap(Arrays::stream).forEach(slot -> Arrays.fill(slot, 3)); // left by others
@@ -186,7 +187,7 @@ public final class CacheMistakes {
 
     private static double[][] vectors(int n, int width) {
         Random random = new Random(1);
-        return java.util.stream.Stream.generate(() -> random.doubles(width, -1, 1).toArray())
+        return Stream.generate(() -> random.doubles(width, -1, 1).toArray())
                 .limit(n)
                 .toArray(double[][]::new);
     }

@@ -5,6 +5,8 @@ import dev.deckle.tensor.DType;
 import dev.deckle.tensor.Functional;
 import dev.deckle.tensor.Tensor;
 import java.util.List;
+import java.util.Optional;
+import java.util.stream.LongStream;
 
 /// Multi-head latent attention at one decoding step: one query, S cached positions.
 public final class LatentMistakes {
@@ -60,7 +62,7 @@ public final class LatentMistakes {
         int width = s.qNope.dim(3);
         int positions = s.latent.dim(2);
         Tensor c = normed(s.latent);
-        Tensor kv = Functional.linear(c.reshape(positions, -1), s.kvB, java.util.Optional.empty())
+        Tensor kv = Functional.linear(c.reshape(positions, -1), s.kvB, Optional.empty())
                 .reshape(1, positions, heads, 2 * width).transpose(1, 2); // (1, H, S, 2 D)
         Tensor shared = rotated(s.kRope, 0).expand(1, heads, positions, s.kRope.dim(3));
         Tensor k = Functional.concat(List.of(kv.slice(-1, 0, width), shared), -1); // (1, H, S, D + R)
@@ -100,7 +102,7 @@ public final class LatentMistakes {
 
     /// x (..., T, R), whose first row is at position `from`.
     private static Tensor rotated(Tensor x, int from) {
-        long[] positions = java.util.stream.LongStream.range(from, from + x.dim(2)).toArray();
+        long[] positions = LongStream.range(from, from + x.dim(2)).toArray();
         return RotaryMistakes.rotate(x, positions, BASE, true, RotaryMistakes.Slip.NONE);
     }
 

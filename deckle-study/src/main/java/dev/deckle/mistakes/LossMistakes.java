@@ -2,10 +2,9 @@ package dev.deckle.mistakes;
 
 import dev.deckle.parity.Component;
 import dev.deckle.parity.Config;
-import dev.deckle.parity.GoldenCase;
 import dev.deckle.tensor.DType;
-import dev.deckle.tensor.Shape;
 import dev.deckle.tensor.Tensor;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -21,7 +20,7 @@ public final class LossMistakes {
         MEAN_COUNTS_IGNORED("ignored targets add nothing but are counted: the loss falls with the padding"),
         OWN_SHARE_FORGOTTEN("smoothing by e/(C-1) for the others alone: the right class gets 1 - e, without e/C"),
         SMOOTHING_ON_TOP("e/C is added for every class but nothing taken from the right one: targets sum to 1 + e"),
-        LOG_OF_CLAMPED("log(p + 1e-8) stops at 18.4, and the gradient with it: a guard that softmax needs, not this"),
+        LOG_OF_CLAMPED("log(p + 1e-8) stops at 18.4 and learns no more: log-softmax needs no such guard"),
         SIGN_FORGOTTEN("log-likelihood in place of its negative: the loss is driven down to the worst"),
         WEIGHTS_SUMMED("the sum over the weights' sum, as PyTorch's weight= does; the notebook divides by N"),
         WEIGHT_OF_THE_GUESS("weighted by the predicted class, not the true one: argmax in place of the target"),
@@ -118,7 +117,7 @@ public final class LossMistakes {
             count[(int) label]++;
         }
         if (slip == Slip.CLASSES_PRESENT_ONLY) {
-            count = java.util.Arrays.stream(count).filter(n -> n > 0).toArray();
+            count = Arrays.stream(count).filter(n -> n > 0).toArray();
         }
         double[] w = new double[count.length];
         double sum = 0;
@@ -208,10 +207,10 @@ public final class LossMistakes {
     }
 
     private static Component classWeights(Slip slip) {
-        return (GoldenCase.Run r) -> {
+        return r -> {
             boolean inverse = r.config().text("method", "balanced").equals("inverse");
             double[] w = classWeights(r.input("labels").toLongs(), r.config().integer("num_classes"), inverse, slip);
-            return Map.of("y", Tensor.of(w, w.length).to(DType.F32).reshape(Shape.of(w.length)));
+            return Map.of("y", Tensor.of(w).to(DType.F32));
         };
     }
 }

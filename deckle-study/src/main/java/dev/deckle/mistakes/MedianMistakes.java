@@ -2,6 +2,7 @@ package dev.deckle.mistakes;
 
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.IntStream;
 
 /// The median of more numbers than fit into memory: eight passes, each of which counts one byte more of the numbers
 /// that begin as the median does.
@@ -31,7 +32,7 @@ public final class MedianMistakes {
     /// The middle number, or the mean of the two middle ones.
     public static double median(long[] numbers, Slip slip) {
         if (slip == Slip.MEDIAN_OF_MEDIANS) {
-            return sorted(java.util.stream.IntStream.iterate(0, at -> at < numbers.length, at -> at + 3)
+            return sorted(IntStream.iterate(0, at -> at < numbers.length, at -> at + 3)
                     .mapToLong(at -> Arrays.stream(numbers, at, Math.min(at + 3, numbers.length)).sorted()
                             .toArray()[(Math.min(at + 3, numbers.length) - at) / 2])
                     .toArray());

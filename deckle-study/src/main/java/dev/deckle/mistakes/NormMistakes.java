@@ -4,6 +4,7 @@ import dev.deckle.nn.Init;
 import dev.deckle.nn.Weights;
 import dev.deckle.parity.Component;
 import dev.deckle.tensor.Tensor;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
@@ -92,13 +93,13 @@ public final class NormMistakes {
     }
 
     private static double[] centredOver(double[] row, double eps) {
-        double mean = java.util.Arrays.stream(row).average().orElseThrow();
-        return over(java.util.Arrays.stream(row).map(v -> v - mean).toArray(), eps);
+        double mean = Arrays.stream(row).average().orElseThrow();
+        return over(Arrays.stream(row).map(v -> v - mean).toArray(), eps);
     }
 
     private static double[] over(double[] row, double eps) {
-        double squares = java.util.Arrays.stream(row).map(v -> v * v).average().orElseThrow();
-        return java.util.Arrays.stream(row).map(v -> v / Math.sqrt(squares + eps)).toArray();
+        double squares = Arrays.stream(row).map(v -> v * v).average().orElseThrow();
+        return Arrays.stream(row).map(v -> v / Math.sqrt(squares + eps)).toArray();
     }
 
     private static Component layerNorm(Slip slip) {

@@ -4,6 +4,7 @@ import dev.deckle.parity.Component;
 import dev.deckle.parity.GoldenCase;
 import dev.deckle.tensor.DType;
 import dev.deckle.tensor.Tensor;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -191,7 +192,7 @@ public final class OptimizerMistakes {
 
     /// The first weight after each step, times a factor.
     private static double[] firsts(double[][] path, double factor) {
-        return java.util.Arrays.stream(path).mapToDouble(w -> w[0] * factor).toArray();
+        return Arrays.stream(path).mapToDouble(w -> w[0] * factor).toArray();
     }
 
     private static double[][] gradients(GoldenCase.Run r) {
@@ -234,7 +235,7 @@ public final class OptimizerMistakes {
             Tensor w = r.parameter("w");
             double[][] g = gradients(r);
             double[] rates = new double[g.length];
-            java.util.Arrays.fill(rates, r.config().real("lr"));
+            Arrays.fill(rates, r.config().real("lr"));
             return steps(w, sgd(w.toDoubles(), g, rates, r.config().real("momentum", 0),
                     r.config().real("weight_decay", 0), slip));
         };

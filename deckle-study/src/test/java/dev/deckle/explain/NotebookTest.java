@@ -11,6 +11,7 @@ import dev.deckle.nn.FocalLoss;
 import dev.deckle.nn.Mlp;
 import dev.deckle.nn.Weights;
 import dev.deckle.memory.ModelMemory;
+import dev.deckle.mistakes.CacheMistakes;
 import dev.deckle.mistakes.RotaryMistakes;
 import dev.deckle.random.Generator;
 import dev.deckle.tensor.DType;
@@ -115,6 +116,9 @@ class NotebookTest {
             assertEquals(9.78002879, Functional.attention(q, k, v, Optional.empty(), false, 1).item(),
                     t == DType.F32 ? 1e-6 : 1e-8);
         }
+        double[] by = CacheMistakes.online(new double[] {1}, new double[][] {{5}, {1}, {0}},
+                new double[][] {{10}, {1}, {1}}, CacheMistakes.Slip.NONE);
+        assertEquals(9.78002879, by[0], 1e-8);
     }
 
     /// Its masked scores and the weights printed below them: the second sequence's last key is padding.

@@ -53,9 +53,7 @@ class MistakesTest {
 
     private static String wrong(GoldenCase golden, dev.deckle.parity.Component written) {
         try (Workspace _ = Workspace.open()) {
-            return Parity.judge(golden, written, "scalar").reason();
-        } catch (IllegalArgumentException | IllegalStateException e) {
-            return golden.name() + ": " + e.getMessage(); // such as a parameter that gets no gradient
+            return Parity.judge(golden, written, "scalar").reason(); // by numbers: it must not throw
         }
     }
 
