@@ -50,6 +50,11 @@ final class Console implements AutoCloseable {
         return outTerminal && colour;
     }
 
+    /// How wide a result may be: as the terminal is, and 100 columns elsewhere.
+    int outColumns() {
+        return outTerminal ? Terminal.columns(1).orElse(100) : 100;
+    }
+
     /// A line of a result for people.
     void result(String line) {
         stream(line + System.lineSeparator());
