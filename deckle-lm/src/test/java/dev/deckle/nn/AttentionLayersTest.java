@@ -117,7 +117,7 @@ class AttentionLayersTest {
         var rope = new RotaryEmbedding(4, 100, new RopeScaling.None(), RotaryEmbedding.Layout.HALF);
         var layer = new GroupedQueryAttention(weights(DType.F32), config, 0, Init.normal(0.3), rope);
         Tensor x = input(B, 9);
-        try (NoGrad _ = NoGrad.open(); KvCache cache = new KvCache(9)) {
+        try (NoGrad _ = NoGrad.open(); KvCache cache = new ContiguousKvCache(9)) {
             Tensor whole = layer.forward(x, Pass.evaluate());
             int at = 0;
             for (int n : new int[] {4, 1, 3, 1}) {
