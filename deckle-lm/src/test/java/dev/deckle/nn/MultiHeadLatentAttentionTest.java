@@ -138,7 +138,9 @@ class MultiHeadLatentAttentionTest {
                 System.arraycopy(y[t], 0, expected, (b * T + t) * HIDDEN, HIDDEN);
             }
         }
-        try (NoGrad _ = NoGrad.open(); KvCache cache = new ContiguousKvCache(T); KvCache pieces = new ContiguousKvCache(T)) {
+        try (NoGrad _ = NoGrad.open();
+                KvCache cache = new ContiguousKvCache(T);
+                KvCache pieces = new ContiguousKvCache(T)) {
             Tensor whole = layer.forward(x, Pass.evaluate());
             assertEquals(Shape.of(B, T, HIDDEN), whole.shape());
             assertClose(expected, whole, 2e-5);

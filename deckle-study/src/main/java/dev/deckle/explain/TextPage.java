@@ -99,7 +99,8 @@ public final class TextPage {
 
     private void tensor(List<String> lines, String name, Values tensor, int width) {
         lines.add("");
-        add(lines, INDENT, Style.PLAIN, name + shape(tensor) + (tensor.values().isEmpty() ? ": no numbers" : ""), width);
+        add(lines, INDENT, Style.PLAIN, name + shape(tensor) + (tensor.values().isEmpty() ? ": no numbers" : ""),
+                width);
         List<Matrix> all = Matrix.of(name, tensor);
         TextTable.Width size = TextTable.Width.of(tensor);
         for (int i : TextTable.shown(all.size(), MATRICES)) {
