@@ -39,7 +39,8 @@ final class HtmlTensor {
             out.append(matrices.isEmpty() ? "<p>No numbers: a size is 0.</p>\n" : choice());
             out.append("<div class=\"matrices\">\n");
             for (Matrix m : matrices) {
-                String caption = "<span class=\"away\">" + HtmlText.escape(name) + ", </span>" + HtmlText.escape(m.label());
+                String caption =
+                        "<span class=\"away\">" + HtmlText.escape(name) + ", </span>" + HtmlText.escape(m.label());
                 out.append("<div class=\"matrix\">\n").append(table(m, caption, described)).append("</div>\n");
             }
             out.append("</div>\n");
@@ -61,7 +62,8 @@ final class HtmlTensor {
             String shape = numbers.get(i).rank() == 0 ? ""
                     : " <span class=\"shape\">" + TextPage.shape(numbers.get(i).shape()) + "</span>";
             String shown = shown(x, Numbers.MANY_DECIMALS);
-            out.append("<tr><th scope=\"row\"><span class=\"name\">" + HtmlText.escape(names.get(i)) + "</span>" + shape + "</th><td" + style + " title=\""
+            out.append("<tr><th scope=\"row\"><span class=\"name\">" + HtmlText.escape(names.get(i)) + "</span>" + shape
+                    + "</th><td" + style + " title=\""
                     + HtmlText.escape(names.get(i)) + " = " + Numbers.exact(x) + "\">" + shown + "</td></tr>\n");
         }
         return out.append("</tbody></table></div></div>\n").toString();

@@ -6,8 +6,8 @@ import java.util.Locale;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
-/// The last two dimensions of a tensor at one index of the others: what a page can show as a table. A vector is a matrix
-/// of one row.
+/// The last two dimensions of a tensor at one index of the others: what a page can show as a table. A vector is a
+/// matrix of one row.
 ///
 /// @param label which of the tensor's matrices it is, such as `head 0` or `[0, 1]`; empty if there is but one
 /// @param index where it is in the leading dimensions
@@ -39,7 +39,8 @@ record Matrix(String label, List<Integer> index, boolean vector, int rows, int c
         boolean attention = n.matches(".*\\b(scores?|weights?|mask|masked|attention|probabilities|probs)\\b.*");
         boolean heads = n.matches(".*\\bheads?\\b.*");
         return switch (rank) {
-            case 4 -> attention ? List.of("batch", "head", "query", "key") : heads ? List.of("batch", "head") : List.of();
+            case 4 -> attention ? List.of("batch", "head", "query", "key")
+                    : heads ? List.of("batch", "head") : List.of();
             case 3 -> heads ? attention ? List.of("head", "query", "key") : List.of("head") : List.of();
             default -> List.of();
         };

@@ -13,8 +13,8 @@ final class Numbers {
 
     private Numbers() {}
 
-    /// Whole numbers plainly, so that an exact 0 or 1 is told from a rounded one; others with `decimals` digits after the
-    /// point, or with an exponent where these would hide what the number is. `nan`, `inf` and `-inf` by name.
+    /// Whole numbers plainly, so that an exact 0 or 1 is told from a rounded one; others with `decimals` digits after
+    /// the point, or with an exponent where these would hide what the number is. `nan`, `inf` and `-inf` by name.
     static String text(double x, int decimals) {
         if (Double.isNaN(x)) {
             return "nan";

@@ -11,8 +11,8 @@ import java.util.Map;
 /// An explanation for programs: one object a step.
 ///
 /// `part` is the part's name, `step` counts from 1, `kind` is one of `input`, `step`, `output`, `gradient`, `mistake`;
-/// `title`, `formula` and `note` are text; `tensors` maps a name to its `shape` and its `values`, flat in row-major order.
-/// JSON has no numbers that are not finite: they are the strings `"Infinity"`, `"-Infinity"` and `"NaN"`.
+/// `title`, `formula` and `note` are text; `tensors` maps a name to its `shape` and its `values`, flat in row-major
+/// order. JSON has no numbers that are not finite: they are the strings `"Infinity"`, `"-Infinity"` and `"NaN"`.
 public final class StepJson {
     private StepJson() {}
 

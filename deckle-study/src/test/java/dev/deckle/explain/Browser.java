@@ -22,8 +22,8 @@ import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 
-/// A Chromium without a window, driven through the DevTools protocol: a process of our own, a WebSocket on loopback at a
-/// port that the system chooses, one tab.
+/// A Chromium without a window, driven through the DevTools protocol: a process of our own, a WebSocket on loopback at
+/// a port that the system chooses, one tab.
 final class Browser implements AutoCloseable {
     private static final int SECONDS = 60;
 
@@ -38,7 +38,8 @@ final class Browser implements AutoCloseable {
     /// @throws IllegalStateException if there is no chromium, saying what to install
     Browser(Path profile) throws Exception {
         try {
-            process = new ProcessBuilder("chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run",
+            process = new ProcessBuilder("chromium", "--headless=new", "--no-sandbox", "--disable-gpu",
+                    "--no-first-run",
                     "--disable-background-networking", "--disable-component-update", "--disable-sync",
                     "--hide-scrollbars", "--remote-debugging-port=0", "--user-data-dir=" + profile, "about:blank")
                     .redirectErrorStream(true)
@@ -48,7 +49,8 @@ final class Browser implements AutoCloseable {
             throw new IllegalStateException("the browser profile needs chromium on the PATH (apt install chromium)", e);
         }
         try {
-            socket = http.newWebSocketBuilder().buildAsync(address(profile), new Listener()).get(SECONDS, TimeUnit.SECONDS);
+            socket = http.newWebSocketBuilder().buildAsync(address(profile), new Listener()).get(SECONDS,
+                    TimeUnit.SECONDS);
             JsonObject target = send("", "Target.createTarget", Map.of("url", "about:blank"));
             session = send("", "Target.attachToTarget",
                     Map.of("targetId", target.get("targetId").getAsString(), "flatten", true))

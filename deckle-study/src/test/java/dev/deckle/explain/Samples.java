@@ -78,14 +78,16 @@ final class Samples {
                         step(Step.Kind.OUTPUT, "Weights: each row sums to 1", "P = softmax(S)", "", "weights",
                                 Values.of(weights, 1, 2, 4, 4)),
                         step(Step.Kind.MISTAKE, "Masked after the softmax", "P = softmax(S) ⊙ mask",
-                                "The rows no longer sum to 1.", "row sums", Values.of(new double[] {.31, .52, .77, 1}))));
+                                "The rows no longer sum to 1.", "row sums",
+                                Values.of(new double[] {.31, .52, .77, 1}))));
     }
 
     static Explanation hard() {
         double[] many = IntStream.range(0, 120).mapToDouble(i -> (i - 60) * Math.pow(10, i % 9 - 6)).toArray();
         double[] wide = IntStream.range(0, 40 * 50).mapToDouble(i -> i / 7.0 - 100).toArray();
         String name = "a_name_that_is_longer_than_any_that_a_developer_in_his_right_mind_would_give_to_a_tensor";
-        return new Explanation("hard", "What is hard to show", "Long names, many dimensions, nothing at all: " + name + ".",
+        return new Explanation("hard", "What is hard to show",
+                "Long names, many dimensions, nothing at all: " + name + ".",
                 List.of(step(Step.Kind.INPUT, "Four dimensions " + name, name + " = " + name, name, "x",
                         Values.of(many, 2, 3, 4, 5)),
                         step(Step.Kind.STEP, "Wide and high", "手撕 α̂", "", "wide", Values.of(wide, 40, 50), "row",
@@ -93,7 +95,8 @@ final class Samples {
                         step(Step.Kind.STEP, "Five dimensions", "", "", "five", Values.of(many, 2, 1, 3, 4, 5),
                                 "three", Values.of(many, 3, 5, 8)),
                         step(Step.Kind.STEP, "A sentence is enough", "", "Nothing is computed."),
-                        step(Step.Kind.OUTPUT, "Single numbers", "", "", name, Values.of(-1.5e-30), "count", Values.of(7),
+                        step(Step.Kind.OUTPUT, "Single numbers", "", "", name, Values.of(-1.5e-30), "count",
+                                Values.of(7),
                                 "one", Values.of(new double[] {-0.0}, 1, 1), "empty", Values.of(new double[0], 0, 3),
                                 "large", Values.of(-123456789.25), "all", Values.of(new double[] {Double.NaN,
                                     Double.NEGATIVE_INFINITY, Double.POSITIVE_INFINITY, -0.0, Double.MIN_VALUE,
