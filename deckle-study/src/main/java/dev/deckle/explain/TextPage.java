@@ -9,13 +9,13 @@ public final class TextPage {
     private static final String INDENT = "  ";
     /// More matrices of one tensor than this are too many to be shown.
     private static final int MATRICES = 8;
-    /// Narrower than this no number fits beside its row.
-    private static final int LEAST = 20;
+    /// Narrower than this not every number fits beside its row.
+    private static final int LEAST = 30;
 
     private final int width;
     private final boolean colour;
 
-    /// @param width in columns; 20 at least
+    /// @param width in columns; 30 at least
     /// @param colour whether ANSI escapes may be used
     public TextPage(int width, boolean colour) {
         this.width = Math.max(LEAST, width);
