@@ -56,6 +56,9 @@ final class AttentionStories {
         Story story =
                 new Story("self-attention", "Self-attention", "Each position asks (query) what the others offer (key) "
                         + "and takes a mean of what they say (value), weighted by how well the two fit.");
+        story.axes("batch query key", "scores", "wrong", "right")
+                .axes("batch head query key", "masked", "weights")
+                .axes("batch position width", "x", "qkv", "heard", "y");
         story.given("Three positions of width 4; the last one is padding", "x", x, "attention_mask", mask);
         story.watch(() -> layer.forward(x, Optional.of(mask), Pass.evaluate()));
         story.then("Linear", "qkv", "One projection makes queries, keys and values", "[q k v] = x Wᵀ + b",
@@ -120,7 +123,10 @@ final class AttentionStories {
         var layer = Small.layer(random, w -> new GroupedQueryAttention(w, config));
         boolean padded = name.equals("mha");
         Optional<Tensor> mask = padded ? Optional.of(Tensor.of(new long[] {1, 1, 0}, 1, LENGTH)) : Optional.empty();
-        Story story = new Story(name, title, idea);
+        Story story = new Story(name, title, idea)
+                .axes("batch position width", "x", "y")
+                .axes("batch head position width", "q", "k", "v", "heard")
+                .axes("batch head query key", "scores", "masked", "weights", "wrong", "right");
         if (padded) {
             story.given("Three positions; the last one is padding", "x", x, "attention_mask", mask.get());
         } else {
@@ -199,6 +205,10 @@ final class AttentionStories {
                 "Two learned queries first gather the sequence into "
                         + "a summary of length 2; every position then asks the summary. Linear in the length, but it forgets "
                         + "positions, and it is not DeepSeek's latent attention (see mla).");
+        story.axes("batch position width", "x", "y", "y, rows 1-3", "rows 0-2 after the move")
+                .axes("batch head position width", "k", "v", "q", "heard")
+                .axes("batch head latent width", "latent_q", "summary")
+                .axes("batch head query latent", "weights");
         story.given("Four positions", "x", x);
         Attended a = story.watch(() -> layer.forwardWithWeights(x, Optional.empty(), Pass.evaluate()));
         story.then("Permute", "latent_q", "The learned queries, cut into two heads", "(L, H·D) → (H, L, D)")
@@ -235,6 +245,9 @@ final class AttentionStories {
                 "The keys and values of all heads are functions of one "
                         + "narrow vector a position, the latent, and only that is cached. Position comes in through a small "
                         + "rotated key that all heads share.");
+        story.axes("batch position width", "x", "q", "latent | k_rope", "latent", "k_nope | v", "y", "decoded", "wrong",
+                "right")
+                .axes("batch head position width", "q_rope", "k_rope", "heard", "q'", "gathered");
         story.given("Three positions", "x", x);
         Tensor whole = story.watch(() -> layer.forward(x, Pass.evaluate()));
         story.then("Linear", "q", "Queries of two heads: a part without position and a part to be rotated",

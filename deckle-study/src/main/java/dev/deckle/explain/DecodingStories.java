@@ -190,6 +190,8 @@ final class DecodingStories {
         Story story =
                 new Story("kv-cache", "Decoding with a KV cache", "A new token needs the keys and values of all before "
                         + "it, and these never change: keep them, and compute one position at a time.");
+        story.axes("batch position width", "x", "decoded", "whole")
+                .axes("batch head position width", "q", "k", "K", "V", "heard");
         story.given("Three positions, one head", "x", x);
         Tensor whole = layer.forward(x, Pass.evaluate());
         Tensor decoded = null;

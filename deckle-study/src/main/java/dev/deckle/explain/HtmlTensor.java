@@ -19,7 +19,7 @@ final class HtmlTensor {
     HtmlTensor(String name, Values tensor) {
         this.name = name;
         this.tensor = tensor;
-        matrices = Matrix.of(name, tensor);
+        matrices = Matrix.of(tensor);
         largest = tensor.values().stream().filter(Double::isFinite).mapToDouble(Math::abs).max().orElse(0);
         fraction = TextTable.Width.of(tensor).fraction();
     }
@@ -75,7 +75,7 @@ final class HtmlTensor {
 
     /// Buttons for one of the matrices, or all side by side; useless and hidden without JavaScript.
     private String choice() {
-        String what = Matrix.axes(name, tensor.rank()).isEmpty() ? "Matrix" : "Head";
+        String what = tensor.axes().contains("head") ? "Head" : "Matrix";
         StringBuilder out = new StringBuilder("<div class=\"choice\" role=\"group\" aria-label=\"" + what
                 + " to show\">\n<button type=\"button\" aria-pressed=\"true\">all</button>\n");
         matrices.forEach(m -> out.append(
@@ -106,10 +106,10 @@ final class HtmlTensor {
         return out.append("</tbody></table></div>\n").toString();
     }
 
-    /// What rows and columns are, where the name tells it.
+    /// What rows and columns are, where that is said.
     private String corner() {
-        List<String> axes = Matrix.axes(name, tensor.rank());
-        return axes.size() < tensor.rank() ? "" : axes.get(axes.size() - 2) + " ↓ " + axes.getLast() + " →";
+        List<String> axes = tensor.axes();
+        return axes.size() < 2 ? "" : axes.get(axes.size() - 2) + " ↓ " + axes.getLast() + " →";
     }
 
     private String cell(double x, List<Integer> at) {

@@ -2,7 +2,6 @@ package dev.deckle.explain;
 
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Locale;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
@@ -16,7 +15,7 @@ import java.util.stream.IntStream;
 record Matrix(String label, List<Integer> index, boolean vector, int rows, int columns, List<Double> values) {
 
     /// The matrices of a tensor that is not a single number, in order; none if it is empty.
-    static List<Matrix> of(String name, Values tensor) {
+    static List<Matrix> of(Values tensor) {
         List<Integer> shape = tensor.shape();
         int lead = Math.max(0, tensor.rank() - 2);
         boolean vector = tensor.rank() < 2;
@@ -26,24 +25,10 @@ record Matrix(String label, List<Integer> index, boolean vector, int rows, int c
         int size = rows * columns;
         for (int at = 0; size > 0 && at < tensor.values().size(); at += size) {
             List<Integer> index = index(at / size, shape.subList(0, lead));
-            String label = lead == 0 ? "" : label(index, axes(name, tensor.rank()));
+            String label = lead == 0 ? "" : label(index, tensor);
             all.add(new Matrix(label, index, vector, rows, columns, tensor.values().subList(at, at + size)));
         }
         return all;
-    }
-
-    /// The names of a tensor's dimensions, where its own name tells them; else none. Scores and weights of attention
-    /// are (batch, head, query, key); what is named after heads begins with (batch, head) or, in rank 3, with them.
-    static List<String> axes(String name, int rank) {
-        String n = name.toLowerCase(Locale.ROOT);
-        boolean attention = n.matches(".*\\b(scores?|weights?|mask|masked|attention|probabilities|probs)\\b.*");
-        boolean heads = n.matches(".*\\bheads?\\b.*");
-        return switch (rank) {
-            case 4 -> attention ? List.of("batch", "head", "query", "key")
-                    : heads ? List.of("batch", "head") : List.of();
-            case 3 -> heads ? attention ? List.of("head", "query", "key") : List.of("head") : List.of();
-            default -> List.of();
-        };
     }
 
     /// The index of a cell in the whole tensor.
@@ -70,10 +55,12 @@ record Matrix(String label, List<Integer> index, boolean vector, int rows, int c
         return List.of(index);
     }
 
-    private static String label(List<Integer> index, List<String> axes) {
-        return axes.isEmpty() ? index.toString()
+    /// By the names of the dimensions, those of which there is but one left out; else by their numbers.
+    private static String label(List<Integer> index, Values tensor) {
+        return tensor.axes().isEmpty() ? index.toString()
                 : IntStream.range(0, index.size())
-                        .mapToObj(d -> axes.get(d) + " " + index.get(d))
+                        .filter(d -> tensor.shape().get(d) > 1)
+                        .mapToObj(d -> tensor.axes().get(d) + " " + index.get(d))
                         .collect(Collectors.joining(", "));
     }
 }

@@ -29,6 +29,7 @@ final class PositionStories {
         Story story =
                 new Story("rope", "Rotary position embedding", "Position p turns each pair of numbers by p times its "
                         + "own frequency. The product of a turned query and a turned key then depends on their distance alone.");
+        story.axes("batch head position width", "y").axes("batch head position position", "scores");
         story.given("One vector, at positions 0 to 3", "x", one);
         double[] frequency = new double[width / 2];
         for (int i = 0; i < frequency.length; i++) {

@@ -103,6 +103,7 @@ final class SoftmaxStories {
         double scale = 1 / Math.sqrt(width);
         Story story = new Story("flash-attention", "FlashAttention", "Attention over blocks of keys, each with its own "
                 + "softmax, merged by the rule of online softmax. The (T, T) matrix of weights never exists.");
+        story.axes("batch head position width", "q", "k", "v", "y", "dq");
         story.given("Queries, keys and values of one head", "q", q, "k", k, "v", v);
         Tensor scores = q.matmul(k.t()).mul(scale);
         int row = t - 1;

@@ -12,7 +12,8 @@ import java.util.Map;
 ///
 /// `part` is the part's name, `step` counts from 1, `kind` is one of `input`, `step`, `output`, `gradient`, `mistake`;
 /// `title`, `formula` and `note` are text; `tensors` maps a name to its `shape` and its `values`, flat in row-major
-/// order. JSON has no numbers that are not finite: they are the strings `"Infinity"`, `"-Infinity"` and `"NaN"`.
+/// order, and to its `axes`, the names of its dimensions, where they have any. JSON has no numbers that are not finite:
+/// they are the strings `"Infinity"`, `"-Infinity"` and `"NaN"`.
 public final class StepJson {
     private StepJson() {}
 
@@ -42,6 +43,11 @@ public final class StepJson {
             JsonObject one = new JsonObject();
             one.add("shape", shape);
             one.add("values", values);
+            if (!tensor.axes().isEmpty()) {
+                JsonArray axes = new JsonArray();
+                tensor.axes().forEach(axes::add);
+                one.add("axes", axes);
+            }
             all.add(name, one);
         });
         return all;

@@ -26,6 +26,7 @@ final class Story {
     private final List<Step> steps = new ArrayList<>();
     private final List<Event> trace = new ArrayList<>();
     private final Map<String, Tensor> told = new LinkedHashMap<>();
+    private final Map<String, List<String>> axes = new LinkedHashMap<>();
     private int at; // the next event to tell
 
     Story(String name, String title, String idea) {
@@ -46,6 +47,14 @@ final class Story {
             Definitions.of(op); // its plain operations come here too, before it
         }
         trace.add(new Event(op.label(), result.detach()));
+    }
+
+    /// What the dimensions of some tensors stand for, such as `batch head query key`: said before they are shown.
+    Story axes(String names, String... tensors) {
+        for (String tensor : tensors) {
+            axes.put(tensor, List.of(names.split(" ")));
+        }
+        return this;
     }
 
     /// What the reader is given: names and values in turn.
@@ -105,9 +114,12 @@ final class Story {
     private Story add(Step.Kind kind, String title, String formula, String note, Object... namesAndValues) {
         Map<String, Values> values = new LinkedHashMap<>();
         for (int i = 0; i < namesAndValues.length; i += 2) {
-            values.put((String) namesAndValues[i], values(namesAndValues[i + 1]));
+            String tensor = (String) namesAndValues[i];
+            Values v = values(namesAndValues[i + 1]);
+            List<String> named = axes.getOrDefault(tensor, List.of());
+            values.put(tensor, named.size() == v.rank() ? v.named(named) : v);
             if (namesAndValues[i + 1] instanceof Tensor t) {
-                told.put((String) namesAndValues[i], t);
+                told.put(tensor, t);
             }
         }
         steps.add(new Step(kind, title, formula, values, note));

@@ -9,6 +9,8 @@ public final class TextPage {
     private static final String INDENT = "  ";
     /// More matrices of one tensor than this are too many to be shown.
     private static final int MATRICES = 8;
+    /// Columns between matrices that stand beside each other.
+    private static final int APART = 4;
     /// Narrower than this not every number fits beside its row.
     private static final int LEAST = 30;
 
@@ -101,16 +103,42 @@ public final class TextPage {
         lines.add("");
         add(lines, INDENT, Style.PLAIN, name + shape(tensor) + (tensor.values().isEmpty() ? ": no numbers" : ""),
                 width);
-        List<Matrix> all = Matrix.of(name, tensor);
+        List<Matrix> all = Matrix.of(tensor);
+        List<Integer> shown = TextTable.shown(all.size(), MATRICES);
         TextTable.Width size = TextTable.Width.of(tensor);
-        for (int i : TextTable.shown(all.size(), MATRICES)) {
-            Matrix matrix = all.get(i);
-            add(lines, INDENT, Style.FAINT, matrix.label(), width);
-            var table = new TextTable(matrix, size).lines(width - INDENT.length(), text -> in(Style.FAINT, text));
-            table.forEach(line -> lines.add(INDENT + line));
+        List<TextTable> tables = shown.stream().map(i -> new TextTable(all.get(i), size)).toList();
+        int inner = width - INDENT.length();
+        int widest = tables.stream().mapToInt(TextTable::width).max().orElse(0);
+        widest = Math.max(widest, shown.stream().mapToInt(i -> Wrap.columns(all.get(i).label())).max().orElse(0));
+        int beside = Math.max(1, (inner + APART) / (widest + APART)); // as many matrices in a row as fit
+        for (int from = 0; from < tables.size(); from += beside) {
+            List<List<String>> row = new ArrayList<>();
+            for (int i = from; i < Math.min(from + beside, tables.size()); i++) {
+                List<String> block = new ArrayList<>();
+                add(block, "", Style.FAINT, all.get(shown.get(i)).label(), inner);
+                block.addAll(tables.get(i).lines(inner, text -> in(Style.FAINT, text)));
+                row.add(block);
+            }
+            beside(row, widest + APART).forEach(line -> lines.add(INDENT + line));
         }
-        int shown = Math.min(all.size(), MATRICES);
-        TextTable.left("matrices", shown, all.size()).ifPresent(said -> add(lines, INDENT, Style.PLAIN, said, width));
+        TextTable.left("matrices", shown.size(), all.size()).ifPresent(said -> add(lines, INDENT, Style.PLAIN, said,
+                width));
+    }
+
+    /// Blocks of lines next to each other, each but the last padded to `columns`.
+    private static List<String> beside(List<List<String>> blocks, int columns) {
+        List<String> lines = new ArrayList<>();
+        int height = blocks.stream().mapToInt(List::size).max().orElse(0);
+        for (int i = 0; i < height; i++) {
+            StringBuilder line = new StringBuilder();
+            for (int b = 0; b < blocks.size(); b++) {
+                String part = i < blocks.get(b).size() ? blocks.get(b).get(i) : "";
+                int seen = Wrap.columns(part.replaceAll("\033\\[[0-9;]*m", ""));
+                line.append(part).append(" ".repeat(b < blocks.size() - 1 ? Math.max(0, columns - seen) : 0));
+            }
+            lines.add(line.toString());
+        }
+        return lines;
     }
 
     private static String shape(Values tensor) {

@@ -48,6 +48,11 @@ final class TextTable {
         }
     }
 
+    /// Columns of a terminal that it takes in one piece.
+    int width() {
+        return margin + columns.size() * (GAP + whole + fraction);
+    }
+
     /// @param head what sets the numbers of rows and columns off from the values, such as a colour
     List<String> lines(int width, UnaryOperator<String> head) {
         int cell = GAP + whole + fraction;

@@ -8,14 +8,30 @@ import java.util.stream.DoubleStream;
 
 /// Numbers of one step, copied out of the computation: row-major values under a shape. They may be infinite (a mask) or
 /// not a number (a mistake). A single number has the empty shape.
-public record Values(List<Integer> shape, List<Double> values) {
+///
+/// @param axes what each dimension stands for, such as `head`; empty where that is not said
+public record Values(List<Integer> shape, List<Double> values, List<String> axes) {
     public Values {
         shape = List.copyOf(shape);
         values = List.copyOf(values);
+        axes = List.copyOf(axes);
+        if (!axes.isEmpty() && axes.size() != shape.size()) {
+            throw new IllegalArgumentException("shape " + shape + " has not the dimensions " + axes);
+        }
         long expected = shape.stream().mapToLong(n -> n).reduce(1, Math::multiplyExact);
         if (expected != values.size()) {
             throw new IllegalArgumentException(values.size() + " values do not fill shape " + shape);
         }
+    }
+
+    /// Numbers whose dimensions are not named.
+    public Values(List<Integer> shape, List<Double> values) {
+        this(shape, values, List.of());
+    }
+
+    /// The same with names of the dimensions.
+    public Values named(List<String> axes) {
+        return new Values(shape, values, axes);
     }
 
     /// F32 numbers as the shortest decimals that mean them: 0.1, not 0.10000000149.

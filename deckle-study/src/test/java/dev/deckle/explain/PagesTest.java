@@ -60,7 +60,8 @@ class PagesTest {
         assertTrue(softmax.contains("┃ 6 MISTAKE: Without"), softmax);
         assertTrue(softmax.contains("0.9756  0.0179  0.0066"), softmax);
         String attention = new TextPage(100, false).render(Samples.attention());
-        assertTrue(attention.contains("batch 0, head 1") && attention.contains("-inf"), attention);
+        assertTrue(attention.contains("head 0 ") && attention.contains("  head 1") && attention.contains("-inf"),
+                attention);
         assertTrue(new TextPage(100, false).render(Samples.hard()).contains("24 of 40 rows in the middle left out"));
     }
 

@@ -51,6 +51,10 @@ final class Samples {
                                 Values.of(new double[] {Double.NaN, 0, 0}), "sum", Values.of(Double.NaN))));
     }
 
+    private static Values perHead(double[] values) {
+        return Values.of(values, 1, 2, 4, 4).named(List.of("batch", "head", "query", "key"));
+    }
+
     static Explanation attention() {
         double[] scores = DoubleStream.iterate(0.37, v -> Math.sin(v * 7 + 1) * 1.8).limit(32).toArray();
         double[] mask = IntStream.range(0, 16)
@@ -71,12 +75,12 @@ final class Samples {
                 "Each position looks at the positions before it and takes from them what fits: a weighted mean of their "
                         + "values, with weights from how well query and key agree.",
                 List.of(step(Step.Kind.STEP, "How well each query and key agree", "S = Q·Kᵀ / √d", "", "scores",
-                        Values.of(scores, 1, 2, 4, 4)),
+                        perHead(scores)),
                         step(Step.Kind.STEP, "No position sees what comes after it", "Sᵢⱼ = −∞ where j > i",
                                 "The mask is added to the scores before the softmax.", "mask", Values.of(mask, 4, 4),
-                                "masked scores", Values.of(masked, 1, 2, 4, 4)),
+                                "masked scores", perHead(masked)),
                         step(Step.Kind.OUTPUT, "Weights: each row sums to 1", "P = softmax(S)", "", "weights",
-                                Values.of(weights, 1, 2, 4, 4)),
+                                perHead(weights)),
                         step(Step.Kind.MISTAKE, "Masked after the softmax", "P = softmax(S) ⊙ mask",
                                 "The rows no longer sum to 1.", "row sums",
                                 Values.of(new double[] {.31, .52, .77, 1}))));
