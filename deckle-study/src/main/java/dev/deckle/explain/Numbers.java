@@ -8,6 +8,7 @@ final class Numbers {
     static final int DECIMALS = 4;
     /// Of a single number, which is often a result to compare with.
     static final int MANY_DECIMALS = 8;
+    private static final double DUST = 1e-7; // below it stands what rounding left of a zero: 0.0000
     private static final double LARGE = 1e6;
     private static final double WHOLE_LARGE = 1e9;
 
@@ -26,7 +27,7 @@ final class Numbers {
         if (x == Math.rint(x) && size < WHOLE_LARGE) {
             return Long.toString((long) x);
         }
-        boolean plain = size >= Math.pow(10, 1 - decimals) && size < LARGE;
+        boolean plain = size < DUST || size >= Math.pow(10, 1 - decimals) && size < LARGE;
         return String.format(Locale.ROOT, (plain ? "%." + decimals + "f" : "%." + (decimals - 1) + "e"), x);
     }
 
