@@ -183,7 +183,8 @@ final class AttentionStories {
         Tensor q = story.get("q");
         Tensor k = Functional.concat(Collections.nCopies(heads / kvHeads, story.get("k")), 1); // k0 k1 k0 k1
         story.mistake("Key heads tiled in place of interleaved", "g = h mod " + kvHeads,
-                "torch.repeat in place of repeat_interleave: shapes fit and nothing complains, but query head 1 reads the "
+                "torch.repeat in place of repeat_interleave: shapes fit and nothing complains, but query head 1 "
+                        + "reads the "
                         + "wrong group.",
                 "wrong", q.matmul(k.t()).mul(1 / Math.sqrt(HEAD)).softmax(-1), "right",
                 story.get("weights"));
@@ -203,7 +204,8 @@ final class AttentionStories {
         var layer = Small.layer(random, w -> new LatentQueryAttention(w, 4, 2, 2, new Dropout(0)));
         Story story = new Story("latent-query", "Learned latent queries",
                 "Two learned queries first gather the sequence into "
-                        + "a summary of length 2; every position then asks the summary. Linear in the length, but it forgets "
+                        + "a summary of length 2; every position then asks the summary. Linear in the length, "
+                        + "but it forgets "
                         + "positions, and it is not DeepSeek's latent attention (see mla).");
         story.axes("batch position width", "x", "y", "y, rows 1-3", "rows 0-2 after the move")
                 .axes("batch head position width", "k", "v", "q", "heard")
@@ -229,7 +231,8 @@ final class AttentionStories {
         Tensor moved = layer.forward(Functional.concat(List.of(rest, swapped), 1), Optional.empty(), Pass.evaluate());
         return story.mistake("Used in a decoder", "a causal mask on stage 2",
                 "Each summary has seen every position, later ones "
-                        + "too: a position's result depends on the future. Moving the first position to the end leaves the others' "
+                        + "too: a position's result depends on the future. Moving the first position to the end "
+                        + "leaves the others' "
                         + "results as they were, so nothing here knows of order.",
                 "y, rows 1-3", a.output().slice(1, 1, length),
                 "rows 0-2 after the move", moved.slice(1, 0, length - 1)).tell();
@@ -243,7 +246,8 @@ final class AttentionStories {
         var layer = Small.layer(random, w -> new MultiHeadLatentAttention(w, config, 0, Init.normal(1), rope));
         Story story = new Story("mla", "Multi-head latent attention",
                 "The keys and values of all heads are functions of one "
-                        + "narrow vector a position, the latent, and only that is cached. Position comes in through a small "
+                        + "narrow vector a position, the latent, and only that is cached. Position comes in "
+                        + "through a small "
                         + "rotated key that all heads share.");
         story.axes("batch position width", "x", "q", "latent | k_rope", "latent", "k_nope | v", "y", "decoded", "wrong",
                 "right")

@@ -234,7 +234,8 @@ final class DecodingStories {
         BlockPool pool = new BlockPool(6, 4, e -> events.add(said(e)));
         Story story = new Story("paged-kv", "Paged KV cache",
                 "The cache in blocks of a few positions, as an operating system "
-                        + "keeps memory in pages: sequences take blocks as they grow and share those that hold the same beginning.");
+                        + "keeps memory in pages: sequences take blocks as they grow and share those that hold "
+                        + "the same beginning.");
         story.given("A pool of 6 blocks of 4 positions", "references", references(pool));
         try (BlockTable prompt = new BlockTable(pool)) {
             prompt.write(0, 6);

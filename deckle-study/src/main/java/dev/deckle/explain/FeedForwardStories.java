@@ -88,7 +88,8 @@ final class FeedForwardStories {
         Weights w = Weights.init(memory, random);
         Mlp layer = new Mlp(w, 2, 3, 2);
         Map<String, Tensor> p = w.finish();
-        p.values().forEach(t -> Small.numbers(random, t.shape().toArray()).copyInto(t)); // large enough to turn units off
+        // large enough to turn units off
+        p.values().forEach(t -> Small.numbers(random, t.shape().toArray()).copyInto(t));
         Story story =
                 new Story("mlp", "Multilayer perceptron", "Linear, bend, linear: the smallest network that can learn "
                         + "what is not linear.");

@@ -30,7 +30,8 @@ final class MedianStories {
         }
         Story story = new Story("median", "The median of a stream",
                 "How many numbers lie below can be counted without keeping "
-                        + "any of them: each pass cuts the range where the median must be into buckets, by the leading bits.");
+                        + "any of them: each pass cuts the range where the median must be into buckets, by the "
+                        + "leading bits.");
         story.given(
                 "The numbers, which can only be read from the start; there is memory for two counters and two numbers",
                 "numbers", Arrays.stream(numbers).asDoubleStream().toArray());
@@ -60,21 +61,17 @@ final class MedianStories {
 
     private static void show(Story story, MedianListener.Pass pass) {
         switch (pass) {
-            case MedianListener.Count(int n, long low, long high, int shift, int counters, int bucket, long below, long left) -> story
-                    .step("Pass " + n + ": counted in " + counters + " buckets",
-                            "bucket = (x - low) >>> " + shift,
-                            "From " + low + " to " + high + ". The middle is in bucket "
-                                    + bucket + ".",
-                            "below it", below, "in it", left);
-            case MedianListener.Gather(int n, long low, long high, long below, long left) -> story.step("Pass " + n
-                    + ": what is left fits the memory and is gathered", "low <= x <= high",
-                    "From " + low + " to " + high
-                            + ".",
-                    "below", below, "gathered", left);
-            case MedianListener.Part(int n, long end, long below) -> story.step("Pass " + n
-                    + ": the two in the middle are neighbours across " + end,
-                    "the largest up to it, the smallest beyond",
-                    "", "up to it", below);
+            case MedianListener.Count c -> story.step(
+                    "Pass " + c.number() + ": counted in " + c.counters() + " buckets",
+                    "bucket = (x - low) >>> " + c.shift(),
+                    "From " + c.low() + " to " + c.high() + ". The middle is in bucket " + c.bucket() + ".", "below it",
+                    c.below(), "in it", c.left());
+            case MedianListener.Gather g -> story.step(
+                    "Pass " + g.number() + ": what is left fits the memory and is gathered", "low <= x <= high",
+                    "From " + g.low() + " to " + g.high() + ".", "below", g.below(), "gathered", g.left());
+            case MedianListener.Part p -> story.step(
+                    "Pass " + p.number() + ": the two in the middle are neighbours across " + p.end(),
+                    "the largest up to it, the smallest beyond", "", "up to it", p.below());
         }
     }
 }

@@ -25,7 +25,8 @@ final class NotebookStories {
     private static Explanation notebook(Options options) {
         Story story = new Story("notebook", "The notebook's numbers",
                 "The PyTorch notebook that this project comes from "
-                        + "prints losses and gradients after torch.manual_seed. The same seeds give the same numbers here, to the "
+                        + "prints losses and gradients after torch.manual_seed. The same seeds give the same "
+                        + "numbers here, to the "
                         + "last digit that it shows.");
         Tensor logits = new Generator(42).randn(4, 3);
         Tensor targets = Tensor.of(new long[] {0, 1, 2, 0});

@@ -28,7 +28,8 @@ final class PositionStories {
         var inter = new RotaryEmbedding(width, 10_000, new RopeScaling.None(), RotaryEmbedding.Layout.INTERLEAVED);
         Story story =
                 new Story("rope", "Rotary position embedding", "Position p turns each pair of numbers by p times its "
-                        + "own frequency. The product of a turned query and a turned key then depends on their distance alone.");
+                        + "own frequency. The product of a turned query and a turned key then depends on their "
+                        + "distance alone.");
         story.axes("batch head position width", "y").axes("batch head position position", "scores");
         story.given("One vector, at positions 0 to 3", "x", one);
         double[] frequency = new double[width / 2];
@@ -48,7 +49,8 @@ final class PositionStories {
         Tensor fresh = half.rotate(one, 0);
         Tensor right = half.rotate(one, 3);
         return story.mistake("Decoding that starts at position 0 again", "rope(q, 0) at step t",
-                "With a cache the new token stands at position T₀ + t; its product with the cached keys 0, 1 and 2 must be "
+                "With a cache the new token stands at position T₀ + t; its product with the cached keys 0, 1 and "
+                        + "2 must be "
                         + "that of position 3.",
                 "wrong", product(fresh, y), "right", product(right, y)).tell();
     }

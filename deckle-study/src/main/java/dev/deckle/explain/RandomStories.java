@@ -17,7 +17,8 @@ final class RandomStories {
         long seed = options.seed();
         Story story =
                 new Story("random", "The Mersenne Twister", "624 words of state, stirred together every 624 draws. Who "
-                        + "makes uniform and normal numbers of them in the same way gets the same network from the same seed.");
+                        + "makes uniform and normal numbers of them in the same way gets the same network from "
+                        + "the same seed.");
         story.given("torch.manual_seed(seed)", "seed", seed);
         Generator bits = new Generator(seed);
         double[] words = new double[4];

@@ -55,7 +55,8 @@ class PartsPageTest {
                 Collectors.groupingBy(p -> p.type().getSimpleName(), LinkedHashMap::new, Collectors.toList()));
         StringBuilder page =
                 new StringBuilder("# The parts\n\nEach part of a language model: its formula, its shapes, what it "
-                        + "costs, where it comes from, PyTorch's name for it,\nand what people get wrong. This page is made of the "
+                        + "costs, where it comes from, PyTorch's name for it,\nand what people get wrong. This "
+                        + "page is made of the "
                         + "documentation of the classes, which say the rest.\n");
         for (String folder : SOURCES) {
             String name = folder.substring(folder.lastIndexOf('/') + 1);

@@ -72,7 +72,8 @@ final class Samples {
             }
         }
         return new Explanation("attention", "Scaled dot-product attention",
-                "Each position looks at the positions before it and takes from them what fits: a weighted mean of their "
+                "Each position looks at the positions before it and takes from them what fits: a weighted mean "
+                        + "of their "
                         + "values, with weights from how well query and key agree.",
                 List.of(step(Step.Kind.STEP, "How well each query and key agree", "S = Q·Kᵀ / √d", "", "scores",
                         perHead(scores)),
