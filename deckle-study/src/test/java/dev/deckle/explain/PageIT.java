@@ -51,7 +51,7 @@ class PageIT {
         Path file = folder.resolve("page.html");
         try (Browser browser = new Browser(profile)) {
             browser.size(390, 844);
-            for (Explanation e : List.of(Samples.softmax(), Samples.attention(), Samples.hard())) {
+            for (Explanation e : Samples.all()) {
                 HtmlPage.write(file, e);
                 for (String theme : List.of("light", "dark")) {
                     browser.theme(theme);
