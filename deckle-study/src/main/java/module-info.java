@@ -4,6 +4,8 @@ module dev.deckle.study {
     requires transitive com.google.gson;
 
     exports dev.deckle.explain;
+    exports dev.deckle.explain.page;
+    exports dev.deckle.explain.story;
     exports dev.deckle.mistakes;
     exports dev.deckle.parity;
 }

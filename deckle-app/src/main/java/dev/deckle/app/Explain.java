@@ -2,12 +2,12 @@ package dev.deckle.app;
 
 import com.google.gson.JsonObject;
 import dev.deckle.explain.Explanation;
-import dev.deckle.explain.HtmlPage;
+import dev.deckle.explain.page.HtmlPage;
 import dev.deckle.explain.Options;
 import dev.deckle.explain.Part;
-import dev.deckle.explain.Parts;
-import dev.deckle.explain.StepJson;
-import dev.deckle.explain.TextPage;
+import dev.deckle.explain.story.Parts;
+import dev.deckle.explain.page.StepJson;
+import dev.deckle.explain.page.TextPage;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -75,6 +75,7 @@ final class Explain extends Verb {
             StepJson.of(explanation).forEach(console::emit);
         } else if (html == null) {
             console.stream(new TextPage(console.outColumns(), console.outColour()).render(explanation));
+            console.log("the class: " + part.type().getName());
         }
         return Deckle.DONE;
     }

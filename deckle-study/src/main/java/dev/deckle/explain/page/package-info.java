@@ -1,0 +1,2 @@
+/// An explanation as text, as JSON and as a page.
+package dev.deckle.explain.page;
