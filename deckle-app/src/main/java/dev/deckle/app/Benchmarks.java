@@ -44,7 +44,8 @@ final class Benchmarks {
     /// Forward, backward, clipping and AdamW on random tokens: the median of 8 steps after 4.
     List<Figure> train() {
         try (Llama model = model(size.context);
-                AdamW optimizer = new AdamW(model.parameters(), new AdamW.Options(0.9, 0.999, 1e-8, 0.01))) {
+                AdamW optimizer = new AdamW(model.parameters(), new AdamW.Options(0.9, 0.999, 1e-8, 0.01),
+                        AdamW::isMatrix)) {
             Generator random = new Generator(1);
             double[] seconds = new double[MEASURED];
             double first = 0;

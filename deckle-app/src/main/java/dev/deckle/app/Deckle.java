@@ -61,6 +61,7 @@ public final class Deckle {
     }
 
     public static void main(String... args) {
+        Locale.setDefault(Locale.ROOT); // numbers read the same everywhere
         // the launcher knows which streams are terminals; without it none is taken for one
         var terminals = Set.of(System.getProperty("deckle.terminals", "").split(","));
         System.exit(new Deckle(System.out, System.err, terminals, List.of()).run(args));

@@ -144,7 +144,7 @@ final class Explain extends Verb {
     private double number(String text) {
         try {
             double x = Double.parseDouble(text);
-            if (Double.isFinite(x)) {
+            if (Double.isFinite(x) && !Character.isLetter(text.charAt(text.length() - 1))) { // Java would read 1f
                 return x;
             }
         } catch (NumberFormatException _) {

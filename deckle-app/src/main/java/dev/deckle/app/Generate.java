@@ -135,6 +135,13 @@ final class Generate extends Verb {
         }
         BeamSearch search = named(() -> new BeamSearch(numBeams, lengthPenalty, earlyStopping));
         boolean drawing = numBeams == 1;
+        List<String> idle = drawing ? List.of("--length-penalty", "--early-stopping")
+                : List.of("--top-k", "--top-p", "--min-p");
+        for (String flag : idle) {
+            if (spec().commandLine().getParseResult().hasMatchedOption(flag)) {
+                throw wrongUsage(flag + " does nothing with --num-beams " + numBeams);
+            }
+        }
         if (!drawing && temperature != null && temperature != 0) {
             throw wrongUsage(
                     "--num-beams " + numBeams + " searches and draws nothing: --temperature must be 0 with it, "

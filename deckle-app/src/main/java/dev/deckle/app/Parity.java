@@ -8,13 +8,17 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Parameters;
 
 /// Our parts against numbers that PyTorch computed.
 @Command(
         name = "parity",
-        description = "Compare the parts with golden cases from PyTorch: values and gradients, on every backend.",
+        description = {
+            "Compare the parts with golden cases from PyTorch: values and gradients, on every backend.",
+            "A number passes if it is within 1e-5 + 1e-4 times the expected one, a gradient within ten times that."
+        },
         footerHeading = "%nExamples:%n",
         footer = {
             "  ./deckle parity golden/components               every case of a folder",
@@ -37,7 +41,8 @@ final class Parity extends Verb {
             files.addAll(dev.deckle.parity.Parity.files(path));
         }
         if (!console.json()) {
-            console.result(String.format("%-32s %-8s %11s %11s", "case", "backend", "max abs err", "max rel err"));
+            console.result(String.format(Locale.ROOT, "%-32s %-8s %11s %11s", "case", "backend", "max abs "
+                    + "err", "max rel err"));
         }
         for (Path file : files) {
             dev.deckle.parity.Parity.run(file, v -> show(console, v));
@@ -68,7 +73,8 @@ final class Parity extends Verb {
             }
             console.emit(o);
         } else {
-            console.result(String.format("%-32s %-8s %11.1e %11.1e%s", v.name(), v.backend(), v.maxAbsErr(),
+            console.result(String.format(Locale.ROOT, "%-32s %-8s %11.1e "
+                    + "%11.1e%s", v.name(), v.backend(), v.maxAbsErr(),
                     v.maxRelErr(), v.ok() ? "" : "  WRONG: " + v.reason()));
         }
     }

@@ -87,7 +87,7 @@ class GenerateTest {
         "--num-beams 4 --temperature 0.7 | --num-beams 4 searches and draws nothing: --temperature must be 0 with it",
         "--num-beams 0                   | --num-beams must be at least 1, not 0",
         "--num-beams 2 --stop x          | --stop does not go with --num-beams 2",
-        "--length-penalty NaN            | --length-penalty must be a finite number, not NaN",
+        "--length-penalty NaN            | --length-penalty must be from -100 to 100, not NaN",
         "--early-stopping sometimes      | must be false, true or never, not sometimes",
         "--kv-cache striped              | expected one of [contiguous, paged]",
         "--num-beams 0 --temperature 1   | --num-beams must be at least 1, not 0",

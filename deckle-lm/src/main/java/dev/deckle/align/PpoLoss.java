@@ -14,15 +14,17 @@ import dev.deckle.tensor.Tensor;
 /// - **Classic mistake**: min in place of max once the sign is inside; means that count padding
 public record PpoLoss(double clipRange, double clipRangeValue) {
     public Tensor policy(Tensor logprobs, Tensor oldLogprobs, Tensor advantages, Tensor mask) {
-        Tensor ratio = logprobs.sub(oldLogprobs).exp();
-        Tensor against = advantages.neg();
+        Tensor ratio = logprobs.sub(oldLogprobs.detach()).exp();
+        Tensor against = advantages.detach().neg();
         Tensor losses = against.mul(ratio).maximum(against.mul(clip(ratio, 1 - clipRange, 1 + clipRange)));
         return maskedMean(losses, mask);
     }
 
     public Tensor value(Tensor values, Tensor oldValues, Tensor returns, Tensor mask) {
-        Tensor moved = clip(values.sub(oldValues), -clipRangeValue, clipRangeValue).add(oldValues);
-        Tensor losses = values.sub(returns).square().maximum(moved.sub(returns).square());
+        Tensor old = oldValues.detach();
+        Tensor target = returns.detach();
+        Tensor moved = clip(values.sub(old), -clipRangeValue, clipRangeValue).add(old);
+        Tensor losses = values.sub(target).square().maximum(moved.sub(target).square());
         return maskedMean(losses, mask).mul(0.5);
     }
 
@@ -32,6 +34,6 @@ public record PpoLoss(double clipRange, double clipRangeValue) {
     }
 
     static Tensor maskedMean(Tensor x, Tensor mask) {
-        return x.mul(mask).sum().div(mask.sum());
+        return x.mul(mask).sum().div(mask.sum().maximum(Tensor.full(mask.dtype(), 1)));
     }
 }

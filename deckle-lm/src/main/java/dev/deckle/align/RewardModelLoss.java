@@ -9,7 +9,7 @@ import dev.deckle.tensor.Tensor;
 /// - **Cost**: one model on two completions a pair
 /// - **Source**: Bradley and Terry 1952; Ouyang et al. 2022
 /// - **PyTorch**: TRL's `RewardTrainer`
-/// - **Classic mistake**: log(sigmoid(x)) in two steps, which is -infinity at -100
+/// - **Classic mistake**: log(sigmoid(x)) in two steps, which is -infinity at -200
 public final class RewardModelLoss {
     private RewardModelLoss() {}
 

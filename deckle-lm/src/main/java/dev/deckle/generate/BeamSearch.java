@@ -45,12 +45,15 @@ public record BeamSearch(int numBeams, double lengthPenalty, EarlyStopping early
         NEVER
     }
 
+    private static final int MOST_PENALTY = 100;
+
     public BeamSearch {
         if (numBeams < 1) {
             throw new IllegalArgumentException("num-beams must be at least 1, not " + numBeams);
         }
-        if (!Double.isFinite(lengthPenalty)) {
-            throw new IllegalArgumentException("length-penalty must be a finite number, not " + lengthPenalty);
+        if (!(Math.abs(lengthPenalty) <= MOST_PENALTY)) {
+            throw new IllegalArgumentException("length-penalty must be from -" + MOST_PENALTY + " to "
+                    + "" + MOST_PENALTY + ", not " + lengthPenalty);
         }
     }
 

@@ -13,8 +13,8 @@ import dev.deckle.tensor.Tensor;
 /// - **Cost**: one pass over the mask; it is broadcast, never repeated
 /// - **Source**: Vaswani et al. 2017, section 3.2.3
 /// - **PyTorch**: `attn_mask` of `F.scaled_dot_product_attention`, bool, true for keep; Hugging Face's `attention_mask`
-/// - **Classic mistake**: filling with -1e20 in place of -infinity: a row without any key then becomes the plain mean
-///   of the values, or NaN with -infinity; here such a row gives zeros
+/// - **Classic mistake**: filling with -1e20: a query that may see no key then gets the plain mean of all values,
+///   padding included. Filling with -infinity alone gives it NaN. Here such a query gets zeros
 public final class AttentionMask {
     private AttentionMask() {}
 

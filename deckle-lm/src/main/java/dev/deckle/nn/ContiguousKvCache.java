@@ -17,6 +17,7 @@ public final class ContiguousKvCache implements KvCache {
     private final ModelMemory memory = new ModelMemory();
     private final int capacity;
     private final List<KeysValues> layers = new ArrayList<>();
+    private int rows; // of the batch, at most as many as the buffers have
     private int length;
 
     /// @param capacity positions that it can hold
@@ -36,27 +37,36 @@ public final class ContiguousKvCache implements KvCache {
 
     @Override
     public KeysValues append(int layer, Tensor keys, Tensor values) {
+        KvCache.requireNoGrad(keys, values);
         int to = length + keys.dim(2);
         if (to > capacity) {
             throw full(this, keys.dim(2));
+        }
+        if (layers.isEmpty()) {
+            rows = keys.dim(0);
+        }
+        if (rows != keys.dim(0)) {
+            throw otherBatch(rows, keys);
         }
         if (layer == layers.size()) {
             layers.add(new KeysValues(buffer(keys, to), buffer(values, to)));
         }
         KeysValues all = layers.get(layer);
-        if (all.keys().dim(0) != keys.dim(0)) {
-            throw otherBatch(all.keys().dim(0), keys);
-        }
         if (to > all.keys().dim(2)) {
             KeysValues larger = new KeysValues(buffer(keys, to), buffer(values, to));
-            all.keys().slice(2, 0, length).copyInto(larger.keys().slice(2, 0, length));
-            all.values().slice(2, 0, length).copyInto(larger.values().slice(2, 0, length));
+            part(all.keys(), 0, length).copyInto(part(larger.keys(), 0, length));
+            part(all.values(), 0, length).copyInto(part(larger.values(), 0, length));
             layers.set(layer, larger);
             all = larger;
         }
-        keys.copyInto(all.keys().slice(2, length, to));
-        values.copyInto(all.values().slice(2, length, to));
-        return new KeysValues(all.keys().slice(2, 0, to), all.values().slice(2, 0, to));
+        keys.copyInto(part(all.keys(), length, to));
+        values.copyInto(part(all.values(), length, to));
+        return new KeysValues(part(all.keys(), 0, to), part(all.values(), 0, to));
+    }
+
+    /// Positions of a buffer, of the rows in use.
+    private Tensor part(Tensor buffer, int from, int to) {
+        return buffer.slice(0, 0, rows).slice(2, from, to);
     }
 
     static IllegalStateException full(KvCache cache, int positions) {
@@ -83,29 +93,29 @@ public final class ContiguousKvCache implements KvCache {
 
     @Override
     public void truncate(int length) {
-        this.length = Math.min(this.length, length);
+        this.length = Math.min(this.length, KvCache.requireLength(length));
     }
 
     @Override
-    public void reorder(int... rows) {
-        int there = layers.isEmpty() ? 0 : layers.getFirst().keys().dim(0);
-        for (int row : rows) {
-            Objects.checkIndex(row, there);
+    public void reorder(int... from) {
+        for (int row : from) {
+            Objects.checkIndex(row, rows);
         }
-        if (!Arrays.equals(rows, IntStream.range(0, there).toArray())) {
-            layers.replaceAll(all -> new KeysValues(picked(all.keys(), rows), picked(all.values(), rows)));
+        if (!Arrays.equals(from, IntStream.range(0, rows).toArray())) {
+            layers.replaceAll(all -> new KeysValues(picked(all.keys(), from), picked(all.values(), from)));
+            rows = from.length;
         }
     }
 
-    /// The rows of a buffer, in the same buffer where the batch keeps its size: by way of the step's memory, because a
-    /// row that is overwritten may still be wanted.
-    private Tensor picked(Tensor buffer, int[] rows) {
-        Tensor old = buffer.slice(2, 0, length); // (B, G, length, D)
-        boolean same = rows.length == buffer.dim(0);
-        Tensor target = same ? buffer : Tensor.empty(memory, buffer.dtype(), buffer.shape().with(0, rows.length));
+    /// The rows of a buffer, in the same buffer where it has as many: by way of the step's memory, because a row that
+    /// is overwritten may still be wanted.
+    private Tensor picked(Tensor buffer, int[] from) {
+        Tensor old = part(buffer, 0, length); // (B, G, length, D)
+        Tensor target = from.length <= buffer.dim(0) ? buffer
+                : Tensor.empty(memory, buffer.dtype(), buffer.shape().with(0, from.length));
         try (Workspace _ = Workspace.open()) {
-            Functional.concat(IntStream.of(rows).mapToObj(r -> old.slice(0, r, r + 1)).toList(), 0)
-                    .copyInto(target.slice(2, 0, length));
+            Functional.concat(IntStream.of(from).mapToObj(r -> old.slice(0, r, r + 1)).toList(), 0)
+                    .copyInto(target.slice(0, 0, from.length).slice(2, 0, length));
         }
         return target;
     }

@@ -1,6 +1,5 @@
 package dev.deckle.nn;
 
-import dev.deckle.tensor.DType;
 import dev.deckle.tensor.Functional;
 import dev.deckle.tensor.Shape;
 import dev.deckle.tensor.Tensor;
@@ -75,13 +74,16 @@ public record CrossEntropy(Optional<Tensor> weight, long ignoreIndex, double lab
         requireShape("target", target.shape(), each);
         Tensor y = target.reshape(-1); // (M)
         Tensor losses = Functional.crossEntropy(z, y, ignoreIndex); // 0 where ignored
-        Tensor counted = y.ne(Tensor.of(new long[] {ignoreIndex})).to(z.dtype()); // (M)
+        Tensor seen = y.ne(Tensor.of(new long[] {ignoreIndex})); // (M) BOOL
+        Tensor counted = seen.to(z.dtype());
         Tensor weights = weight
-                .map(w -> w.gather(0, y.where(counted.to(DType.BOOL), Tensor.of(new long[] {0}))).mul(counted))
+                .map(w -> w.gather(0, y.where(seen, Tensor.of(new long[] {0}))).mul(counted))
                 .orElse(counted);
         losses = losses.mul(weights);
         if (labelSmoothing > 0) {
-            Tensor all = weighted(z.logSoftmax(-1)).sum(-1, false).neg().mul(counted);
+            // a row that is ignored may hold anything: zeros in its place, so that nothing of it reaches the gradient
+            Tensor clean = z.where(seen.reshape(-1, 1), Tensor.zeros(z.dtype(), Shape.SCALAR));
+            Tensor all = weighted(clean.logSoftmax(-1)).sum(-1, false).neg().mul(counted);
             losses = losses.mul(1 - labelSmoothing).add(all.mul(labelSmoothing / classes));
         }
         return reduce(losses, weights.sum(), each);

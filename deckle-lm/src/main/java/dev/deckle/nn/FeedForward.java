@@ -10,7 +10,8 @@ import java.util.function.UnaryOperator;
 /// - **Cost**: 4 hidden intermediate operations a row forward
 /// - **Source**: Vaswani et al. 2017, section 3.3 (ReLU); Radford et al. 2018 (GELU)
 /// - **PyTorch**: `nn.Sequential(nn.Linear, nn.ReLU, nn.Linear, nn.Dropout)`
-/// - **Classic mistake**: an activation after the second layer too, which leaves no negative number in the residual sum
+/// - **Classic mistake**: an activation after the second layer too: with ReLU the block can then only add, never take
+///   away
 public final class FeedForward {
     private final Linear upProj;
     private final Linear downProj;

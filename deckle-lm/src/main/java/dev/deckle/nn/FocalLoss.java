@@ -1,6 +1,7 @@
 package dev.deckle.nn;
 
 import dev.deckle.tensor.DType;
+import dev.deckle.tensor.DType;
 import dev.deckle.tensor.Tensor;
 import java.util.Optional;
 
@@ -33,17 +34,26 @@ public record FocalLoss(Tensor alpha, double gamma, CrossEntropy.Reduction reduc
 
     /// @throws IllegalArgumentException if shapes do not fit or a target is no class
     public Tensor forward(Tensor logits, Tensor target) {
-        var plain = new CrossEntropy(Optional.empty(), -100, 0, CrossEntropy.Reduction.NONE);
+        requireClasses(target, logits.dim(1));
+        var plain = new CrossEntropy(Optional.empty(), -1, 0, CrossEntropy.Reduction.NONE);
         Tensor ce = plain.forward(logits, target); // (N, d...)
-        Tensor p = ce.neg().exp();
-        Tensor missing = p.neg().add(1); // 1 - p
-        Tensor a =
-                alpha.rank() == 0 ? alpha.to(ce.dtype()) : alpha.gather(0, target.reshape(-1)).reshape(target.shape());
-        Tensor losses = missing.pow(Tensor.full(ce.dtype(), gamma)).mul(ce).mul(a);
+        DType t = ce.dtype();
+        // 1 - p, kept off 0: the slope of a power below 1 is infinite there
+        Tensor missing = ce.neg().exp().neg().add(1).maximum(Tensor.full(t, Float.MIN_NORMAL));
+        Tensor a = alpha.rank() == 0 ? alpha : alpha.gather(0, target.reshape(-1)).reshape(target.shape());
+        Tensor losses = missing.pow(Tensor.full(t, gamma)).mul(ce).mul(a.to(t));
         return switch (reduction) {
             case NONE -> losses;
             case SUM -> losses.sum();
             case MEAN, MEAN_OVER_EXAMPLES -> losses.mean();
         };
+    }
+
+    private static void requireClasses(Tensor target, int classes) {
+        for (long y : target.toLongs()) {
+            if (y < 0 || y >= classes) {
+                throw new IllegalArgumentException("focal loss: target " + y + " is not a class, 0.." + (classes - 1));
+            }
+        }
     }
 }

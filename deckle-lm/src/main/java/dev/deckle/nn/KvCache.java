@@ -1,5 +1,6 @@
 package dev.deckle.nn;
 
+import dev.deckle.autograd.NoGrad;
 import dev.deckle.tensor.Tensor;
 
 /// Keys (already rotated) and values of all positions so far, so that decoding computes one position at a time instead
@@ -64,4 +65,20 @@ public sealed interface KvCache extends AutoCloseable permits ContiguousKvCache,
 
     @Override
     void close();
+
+    /// A cache keeps numbers, not their history: a gradient would end there without a word.
+    static void requireNoGrad(Tensor keys, Tensor values) {
+        if (NoGrad.recording() && (keys.requiresGrad() || values.requiresGrad())) {
+            throw new IllegalStateException("keys and values that require gradients lose them in a cache: decode "
+                    + "inside "
+                    + "NoGrad.open(), or train without a cache");
+        }
+    }
+
+    static int requireLength(int length) {
+        if (length < 0) {
+            throw new IllegalArgumentException("a cache cannot be cut to " + length + " positions: 0 at least");
+        }
+        return length;
+    }
 }

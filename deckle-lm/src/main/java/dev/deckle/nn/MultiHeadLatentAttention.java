@@ -4,6 +4,7 @@ import dev.deckle.tensor.Functional;
 import dev.deckle.tensor.Tensor;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Supplier;
 
 /// DeepSeek's latent attention: the keys and values of all heads are functions of one narrow vector a position, and
 /// only that vector is cached. Positions come in through a second, small key that carries the rotation and that all
@@ -19,7 +20,8 @@ import java.util.Optional;
 /// - **Shapes**: x (B, T, hidden), c (B, S, kv_lora_rank), k_r (B, 1, S, D_rope), q (B, H, T, D_nope + D_rope), v
 ///   (B, H, S, D_v), y (B, T, hidden)
 /// - **Cost**: the cache holds kv_lora_rank + D_rope numbers a position, for DeepSeek-V3 576 where multi-head attention
-///   would hold 32,768; absorbed, attention costs 2 B H T S (2 kv_lora_rank + D_rope) operations
+///   would hold 32,768; absorbed, attention costs
+///   2 B H T S (2 kv_lora_rank + D_rope) operations, and the cached latents are joined with their keys once a step
 /// - **Source**: DeepSeek-V2 (2024), section 2.1; DeepSeek-V3 (2024)
 /// - **PyTorch**: Hugging Face's `DeepseekV3Attention` (which expands at every step)
 /// - **Classic mistake**: caching the latent before its norm, rotating the latent itself, or the scale of D_nope alone
@@ -74,7 +76,7 @@ public final class MultiHeadLatentAttention {
         attention = new ScaledDotProductAttention(scale, true, new Dropout(0));
     }
 
-    private static <T> Optional<T> only(boolean condition, java.util.function.Supplier<T> made) {
+    private static <T> Optional<T> only(boolean condition, Supplier<T> made) {
         return condition ? Optional.of(made.get()) : Optional.empty();
     }
 

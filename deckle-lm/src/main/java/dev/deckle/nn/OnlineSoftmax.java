@@ -21,7 +21,13 @@ public final class OnlineSoftmax {
     }
 
     /// One more key, which fits the query by `score`, and its value.
+    ///
+    /// @throws IllegalArgumentException if the score is infinite upwards or NaN, or the value has another width
     public void accept(double score, double... value) {
+        if (!(score < Double.POSITIVE_INFINITY) || value.length != numerator.length) {
+            throw new IllegalArgumentException("online softmax takes scores below infinity and values of width "
+                    + numerator.length + ", not " + score + " and width " + value.length);
+        }
         OnlineSoftmax one = new OnlineSoftmax(value.length);
         if (score != Double.NEGATIVE_INFINITY) { // a masked key adds nothing
             one.max = score;

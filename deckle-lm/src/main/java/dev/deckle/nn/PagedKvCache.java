@@ -21,10 +21,10 @@ import java.util.stream.IntStream;
 /// - **Shapes**: a layer keeps its keys as (blocks, block_size, G, D) and its values as (blocks, block_size, G, E).
 ///   Gathering looks up the blocks of a batch as an embedding does: ids (B, n) in rows (blocks, block_size G D) give
 ///   (B, n, block_size G D), seen as (B, n block_size, G, D), cut to S positions and transposed: (B, G, S, D).
-/// - **Cost**: a sequence wastes block_size / 2 positions on average: 0.73 % with blocks of 16 and lengths up to 2048,
-///   against 50 % in buffers of the greatest length. A fork costs a counter a block. The gather copies all S positions
-///   once a layer and step, which is one write and one read more than a contiguous cache needs (kernels made for blocks
-///   read them where they are); for a single sequence whose blocks happen to lie in a row there is no copy.
+/// - **Cost**: a sequence wastes (block_size - 1) / 2 positions on average: 0.73 % with blocks of 16 and lengths up to
+///   2048, against 50 % in buffers of the greatest length. A fork costs a counter a block. The gather copies all S
+///   positions once a layer and step, which is one write and one read more than a contiguous cache needs (kernels made
+///   for blocks read them where they are); for a single sequence whose blocks happen to lie in a row there is no copy.
 /// - **Source**: Kwon et al. 2023, Efficient Memory Management for Large Language Model Serving with PagedAttention.
 /// - **PyTorch**: vLLM's block manager, whose blocks are of 16 positions too; transformers' `PagedAttentionCache`.
 /// - **Classic mistake**: writing into the last, partly filled block of a fork without looking at its reference count:
@@ -92,6 +92,7 @@ public final class PagedKvCache implements KvCache {
 
     @Override
     public KeysValues append(int layer, Tensor keys, Tensor values) {
+        KvCache.requireNoGrad(keys, values);
         int to = length + keys.dim(2);
         if (to > capacity) {
             throw ContiguousKvCache.full(this, keys.dim(2));
@@ -118,7 +119,7 @@ public final class PagedKvCache implements KvCache {
 
     @Override
     public void truncate(int length) {
-        this.length = Math.min(this.length, length);
+        this.length = Math.min(this.length, KvCache.requireLength(length));
         tables.forEach(t -> t.truncate(this.length));
     }
 

@@ -27,6 +27,8 @@ public final class RotaryEmbedding {
         INTERLEAVED
     }
 
+    private static final int MOST = 1 << 24; // a table of all positions is kept
+
     private final Layout layout;
     private final float[] frequencies; // D/2, in turns of a radian a position
     private final double factor; // multiplies cosine and sine (YaRN)
@@ -91,10 +93,13 @@ public final class RotaryEmbedding {
 
     /// Rotates x (B, heads, T, D) by positions of its own: (T), or (B, T) where sequences begin at different places.
     public Tensor rotate(Tensor x, Tensor positions) {
+        if (positions.rank() == 2 && positions.dim(0) == 1) {
+            return rotate(x, positions.squeeze(0)); // the same for all sequences
+        }
         int last = 0;
         for (long p : positions.toLongs()) {
-            if (p < 0 || p >= 1 << 30) {
-                throw new IllegalArgumentException("position_ids must be from 0 to 2^30, not " + p);
+            if (p < 0 || p > MOST) {
+                throw new IllegalArgumentException("position_ids must be from 0 to " + MOST + ", not " + p);
             }
             last = Math.max(last, (int) p);
         }

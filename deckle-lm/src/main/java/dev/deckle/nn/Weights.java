@@ -82,17 +82,17 @@ public final class Weights {
 
     /// The parameter `name` of this scope.
     public Tensor get(String name, Init init, int... shape) {
-        return add(prefix + name, init, Shape.of(shape), root.trainable);
+        return add(prefix + name, init, Shape.of(shape), false);
     }
 
     /// A tensor of the state that is saved and loaded with the parameters but never trained, such as a running mean.
     public Tensor buffer(String name, Init init, int... shape) {
-        return add(prefix + name, init, Shape.of(shape), false);
+        return add(prefix + name, init, Shape.of(shape), true);
     }
 
-    private Tensor add(String path, Init init, Shape shape, boolean trained) {
-        Tensor p = root.checkpoint == null ? made(init, shape) : loaded(path, shape);
-        if (trained && p.isContiguous()) { // what stands in for a missing one is not
+    private Tensor add(String path, Init init, Shape shape, boolean buffer) {
+        Tensor p = root.checkpoint == null ? made(init, shape) : loaded(path, shape, buffer);
+        if (root.trainable && !buffer && p.isContiguous()) { // what stands in for a missing one is not
             p.requireGrad(new Leaf(p, Tensor.empty(root.memory, p.dtype(), shape)));
         }
         if (root.parameters.put(path, p) != null) {
@@ -107,7 +107,7 @@ public final class Weights {
         return root.dtype == DType.F32 ? p : p.copyInto(Tensor.empty(root.memory, root.dtype, shape));
     }
 
-    private Tensor loaded(String path, Shape shape) {
+    private Tensor loaded(String path, Shape shape, boolean buffer) {
         Tensor t = root.checkpoint.get(path);
         root.used.add(path);
         if (t == null || !t.shape().equals(shape) || !t.dtype().floating()) {
@@ -115,7 +115,7 @@ public final class Weights {
                     : path + " is " + t.dtype() + " " + t.shape() + ", " + shape + " expected");
             return Tensor.zeros(1).expand(shape); // stands in without taking memory until finish() complains
         }
-        boolean asItIs = !root.trainable && t.dtype() == DType.F32;
+        boolean asItIs = !root.trainable && !buffer && t.dtype() == DType.F32; // a buffer may be written, the file not
         return asItIs ? t : t.copyInto(Tensor.empty(root.memory, DType.F32, shape));
     }
 

@@ -11,9 +11,9 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Predicate;
 
-/// AdamW as PyTorch computes it: decay is taken from the weight itself, not mixed into the gradient, and only matrices
-/// decay, not norms and biases.
+/// AdamW as PyTorch computes it: decay is taken from the weight itself, not mixed into the gradient.
 ///
 /// - **Formula**: m = b1 m + (1 - b1) g, v = b2 v + (1 - b2) g^2; p -= lr weight_decay p;
 ///   p -= lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
@@ -41,8 +41,15 @@ public final class AdamW implements AutoCloseable {
     private final Map<String, Tensor> state = new LinkedHashMap<>();
     private long steps;
 
+    /// Every parameter decays, as PyTorch's do.
+    ///
     /// @param named a model's state; what gathers no gradient (a buffer) is left alone
     public AdamW(Map<String, Tensor> named, Options options) {
+        this(named, options, _ -> true);
+    }
+
+    /// @param decays which parameters decay; training usually spares norms and biases, [#isMatrix]
+    public AdamW(Map<String, Tensor> named, Options options, Predicate<Tensor> decays) {
         this.options = options;
         parameters = named.values().stream().filter(Tensor::requiresGrad).toList();
         named.forEach((name, p) -> {
@@ -53,11 +60,16 @@ public final class AdamW implements AutoCloseable {
             Tensor v = Tensor.empty(memory, p.dtype(), p.shape());
             state.put(name + ".m", m);
             state.put(name + ".v", v);
-            double decay = p.rank() > 1 ? options.weightDecay : 0;
+            double decay = decays.test(p) ? options.weightDecay : 0;
             for (long at = 0; at < p.numel(); at += PIECE) {
                 pieces.add(new Piece(p, m, v, at, Math.min(PIECE, p.numel() - at), decay));
             }
         });
+    }
+
+    /// Whether a parameter is of rank 2 or more: no bias, and no weight of a norm.
+    public static boolean isMatrix(Tensor p) {
+        return p.rank() > 1;
     }
 
     /// The length of the vector of all gradients, in f64; the first parameter whose gradient is missing counts as 0.

@@ -5,7 +5,7 @@ package dev.deckle.optim;
 /// - **Formula**: warm-up peak step / warmup; then floor + (peak - floor) (1 + cos(pi p)) / 2, p from 0 to 1
 /// - **Shapes**: a number a step
 /// - **Cost**: one cosine
-/// - **Source**: Loshchilov and Hutter 2017
+/// - **Source**: Loshchilov and Hutter 2017; Goyal et al. 2017 (warm-up)
 /// - **PyTorch**: `CosineAnnealingLR`, `CosineAnnealingWarmRestarts`; Hugging Face's
 ///   `get_cosine_with_min_lr_schedule...`
 /// - **Classic mistake**: a cosine over all steps with the warm-up cut out of it, which begins below the peak; pi left
@@ -15,6 +15,12 @@ package dev.deckle.optim;
 /// @param floor the last rate
 /// @param warmupSteps steps on the way up
 public record CosineSchedule(double peak, double floor, int warmupSteps) {
+    public CosineSchedule {
+        if (warmupSteps < 0) {
+            throw new IllegalArgumentException("warmup_steps must be at least 0, not " + warmupSteps);
+        }
+    }
+
     /// The rate of `step` (0, 1, ...) when `progress` (0 to 1) of the run has passed: for runs that end by the clock.
     /// The first step already learns.
     public double atProgress(long step, double progress) {
@@ -22,8 +28,8 @@ public record CosineSchedule(double peak, double floor, int warmupSteps) {
         return warm * cosine(Math.clamp(progress, 0, 1));
     }
 
-    /// The rate of `step` of a run of `totalSteps`, as Hugging Face has it: 0 at step 0, the peak at the end of the
-    /// warm-up, the floor at `totalSteps` and after.
+    /// The rate of `step` of a run of `totalSteps`, as Hugging Face has it within the run: 0 at step 0, the peak at the
+    /// end of the warm-up, the floor at `totalSteps` and after.
     public double at(long step, long totalSteps) {
         if (step < warmupSteps) {
             return peak * step / warmupSteps;

@@ -65,7 +65,8 @@ final class Trainer implements AutoCloseable {
         this.model = model;
         this.listener = listener;
         optimizer = new AdamW(model.parameters(),
-                new AdamW.Options(options.adam_beta1, options.adam_beta2, options.adam_eps, options.weight_decay));
+                new AdamW.Options(options.adam_beta1, options.adam_beta2, options.adam_eps, options.weight_decay),
+                AdamW::isMatrix);
         batches = new Batches(tokens.train(), options.batch_size, options.context, options.seed);
         schedule = new CosineSchedule(options.lr, options.min_lr, options.warmup_steps);
         endToken = tokenizer.endOfText().orElseThrow();

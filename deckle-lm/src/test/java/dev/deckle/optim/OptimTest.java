@@ -29,7 +29,8 @@ class OptimTest {
     void vectorsDoNotDecay() {
         Tensor matrix = Tensor.of(new float[] {1}, 1, 1).requireGrad();
         Tensor vector = Tensor.of(new float[] {1}, 1).requireGrad();
-        try (AdamW optimizer = new AdamW(Map.of("m", matrix, "v", vector), new AdamW.Options(0.9, 0.99, 1e-8, 0.5))) {
+        try (AdamW optimizer =
+                new AdamW(Map.of("m", matrix, "v", vector), new AdamW.Options(0.9, 0.99, 1e-8, 0.5), AdamW::isMatrix)) {
             matrix.mul(0).sum().add(vector.mul(0).sum()).backward();
             optimizer.step(0.1, 1);
         }

@@ -8,6 +8,7 @@ import dev.deckle.tensor.Tensor;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /// Losses of alignment by the formulas.
 public final class AlignmentMistakes {
@@ -245,8 +246,9 @@ public final class AlignmentMistakes {
             Tensor cut = clip(ratio, 1 - low, 1 + (slip == Slip.ONE_EPSILON ? low : high));
             Tensor gain = slip == Slip.NOT_CLIPPED ? ratio.mul(a) : ratio.mul(a).minimum(cut.mul(a));
             Tensor losses = gain.neg(); // (B, T), or (B, 1)
+            Optional<Tensor> ref = r.findBuffer("ref_logprobs");
             if (beta != 0 && slip != Slip.NO_KL) {
-                losses = losses.add(kl(logp, r.buffer("ref_logprobs"), "k3", slip).mul(beta));
+                losses = losses.add(kl(logp, ref.orElseThrow(), "k3", slip).mul(beta));
             }
             Tensor each = losses.mul(mask);
             boolean alike = type.equals("grpo") ? slip != Slip.ALL_TOKENS_ALIKE : slip == Slip.EACH_SEQUENCE_ALIKE;

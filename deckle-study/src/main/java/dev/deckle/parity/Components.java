@@ -6,6 +6,7 @@ import dev.deckle.align.GrpoLoss;
 import dev.deckle.align.KlEstimator;
 import dev.deckle.align.PpoLoss;
 import dev.deckle.align.RewardModelLoss;
+import dev.deckle.memory.ModelMemory;
 import dev.deckle.nn.Activations;
 import dev.deckle.nn.Attended;
 import dev.deckle.nn.AttentionMask;
@@ -27,7 +28,6 @@ import dev.deckle.nn.RotaryEmbedding;
 import dev.deckle.nn.SelfAttention;
 import dev.deckle.nn.SwiGluMlp;
 import dev.deckle.nn.Weights;
-import dev.deckle.memory.ModelMemory;
 import dev.deckle.optim.AdamW;
 import dev.deckle.optim.CosineSchedule;
 import dev.deckle.optim.Sgd;
@@ -35,9 +35,12 @@ import dev.deckle.random.Generator;
 import dev.deckle.tensor.DType;
 import dev.deckle.tensor.Functional;
 import dev.deckle.tensor.Tensor;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.function.UnaryOperator;
 
 /// Our parts under the names of the golden cases: each reads its settings and calls the class that models use.
@@ -80,7 +83,7 @@ public final class Components {
         ALL.put("scaled_dot_product_attention", Components::scaledDotProductAttention);
         ALL.put("rope", Components::rope);
         ALL.put("cross_entropy", r -> y(new CrossEntropy(r.findBuffer("weight"),
-                (long) r.config().real("ignore_index", -100), r.config().real("label_smoothing", 0),
+                r.config().whole("ignore_index", -100), r.config().real("label_smoothing", 0),
                 reduction(r.config())).forward(r.input("logits"), r.input("target"))));
         ALL.put("weighted_cross_entropy", r -> {
             CrossEntropy.Reduction mean = reduction(r.config());
@@ -117,7 +120,7 @@ public final class Components {
     }
 
     /// The names of all components.
-    public static java.util.Set<String> names() {
+    public static Set<String> names() {
         return ALL.keySet();
     }
 
@@ -210,9 +213,14 @@ public final class Components {
         };
     }
 
-    /// A number in the settings, or one for each class as a buffer.
+    /// A number or one for each class in the settings, or a buffer of these.
     private static Tensor alpha(GoldenCase.Run r) {
-        return r.findBuffer("alpha").orElseGet(() -> Tensor.scalar(r.config().real("alpha")));
+        List<Double> set = r.config().reals("alpha");
+        return r.findBuffer("alpha").orElseGet(() -> switch (set.size()) {
+            case 0 -> Tensor.scalar(1);
+            case 1 -> Tensor.scalar(set.getFirst());
+            default -> Tensor.of(set.stream().mapToDouble(d -> d).toArray()).to(DType.F32);
+        });
     }
 
     private static Map<String, Tensor> adamW(GoldenCase.Run r) {
@@ -253,6 +261,9 @@ public final class Components {
     private static Map<String, Tensor> cosineSchedule(GoldenCase.Run r) {
         Config c = r.config();
         int total = c.integer("total_steps");
+        if (total < 0 || total > 1 << 24) {
+            throw Config.unknown("total_steps", Integer.toString(total));
+        }
         var schedule = new CosineSchedule(c.real("max_lr"), c.real("min_lr", 0), c.integer("warmup_steps"));
         double[] rates = new double[total + 1];
         for (int step = 0; step <= total; step++) {
@@ -261,25 +272,38 @@ public final class Components {
         return y(Tensor.of(rates, total + 1));
     }
 
-    /// The stream of one seed: the settings list what is drawn, in order. A second `randn` is called `randn_after` by
-    /// the cases, whatever its size.
+    /// The stream of one seed: the settings list what is drawn, in order. What is drawn a second time, or has no name
+    /// of its own among the outputs, is called `randn_after` and so on.
     private static Map<String, Tensor> generator(GoldenCase.Run r) {
-        Generator g = new Generator((long) r.config().real("seed"));
+        Generator g = new Generator(r.config().whole("seed", 0));
         Map<String, Tensor> out = new LinkedHashMap<>();
         for (String drawn : r.config().texts("order")) {
-            String[] words = drawn.split(" ");
-            int[] n = java.util.Arrays.stream(words).skip(1).mapToInt(Integer::parseInt).toArray();
-            int last = n[n.length - 1];
-            switch (words[0]) {
-                case "randn" -> out.put(r.expects("randn" + last) ? "randn" + last : "randn_after", g.randn(n));
-                case "rand" -> out.put("rand" + last, g.rand(n));
-                case "randint" -> out.put("randint" + last, g.randint(n[0], n[1], last));
-                case "randperm" -> out.put("randperm" + last, g.randperm(last));
-                case "linear" -> linear(g, n[0], n[1], out);
-                default -> throw Config.unknown("order", drawn);
+            String kind = drawn.split(" ")[0];
+            int[] n = sizes(drawn);
+            if (kind.equals("linear")) {
+                linear(g, n[0], n[1], out);
+                continue;
             }
+            int last = n[n.length - 1];
+            String own = kind + last;
+            out.put(r.expects(own) && !out.containsKey(own) ? own : kind + "_after", switch (kind) {
+                case "randn" -> g.randn(n);
+                case "rand" -> g.rand(n);
+                case "randint" -> g.randint(n[0], n[1], last);
+                case "randperm" -> g.randperm(last);
+                default -> throw Config.unknown("order", drawn);
+            });
         }
         return out;
+    }
+
+    /// The numbers after a word: `randint 0 5 9`.
+    private static int[] sizes(String drawn) {
+        int words = drawn.startsWith("randint ") ? 4 : drawn.startsWith("linear ") ? 3 : 2;
+        if (!drawn.matches("[a-z]+( -?\\d{1,9})+") || drawn.split(" ").length < words) {
+            throw Config.unknown("order", drawn);
+        }
+        return Arrays.stream(drawn.split(" ")).skip(1).mapToInt(Integer::parseInt).toArray();
     }
 
     private static void linear(Generator g, int in, int outputs, Map<String, Tensor> out) {
@@ -290,11 +314,23 @@ public final class Components {
         }
     }
 
+    /// Each row (T) of (..., T) by itself.
     private static Map<String, Tensor> gae(GoldenCase.Run r) {
-        Gae.Result a = new Gae(r.config().real("gamma"), r.config().real("lam"))
-                .of(r.input("rewards").toDoubles(), r.input("values").toDoubles());
-        return Map.of("advantages", Tensor.of(a.advantages()).to(DType.F32), "returns",
-                Tensor.of(a.returns()).to(DType.F32));
+        Gae gae = new Gae(r.config().real("gamma"), r.config().real("lam"));
+        Tensor rewards = r.input("rewards");
+        double[] all = rewards.toDoubles();
+        double[] values = r.input("values").toDoubles();
+        double[] advantages = new double[all.length];
+        double[] returns = new double[all.length];
+        int t = rewards.dim(-1);
+        for (int from = 0; from < all.length; from += t) {
+            Gae.Result a = gae.of(Arrays.copyOfRange(all, from, from + t), Arrays.copyOfRange(values, from, from + t));
+            System.arraycopy(a.advantages(), 0, advantages, from, t);
+            System.arraycopy(a.returns(), 0, returns, from, t);
+        }
+        int[] shape = rewards.shape().toArray();
+        return Map.of("advantages", Tensor.of(advantages, shape).to(DType.F32), "returns",
+                Tensor.of(returns, shape).to(DType.F32));
     }
 
     private static Map<String, Tensor> ppo(GoldenCase.Run r) {
@@ -307,24 +343,26 @@ public final class Components {
                 loss.value(r.input("values"), r.buffer("old_values"), r.buffer("returns"), mask));
     }
 
-    /// All completions of a case answer one prompt.
+    /// All completions of a case answer one prompt, unless it says how many make a group.
     private static Map<String, Tensor> grpo(GoldenCase.Run r) {
         Config c = r.config();
         String level = c.text("importance_sampling_level", "token");
         if (!level.equals("token") && !level.equals("sequence")) {
             throw Config.unknown("importance_sampling_level", level);
         }
+        int longest = (int) c.whole("max_completion_length", r.input("logprobs").dim(-1));
         GrpoLoss.Norm norm = switch (c.text("loss_type", "grpo")) {
             case "grpo" -> new GrpoLoss.Norm.EachSequence();
             case "dapo", "bnpo" -> new GrpoLoss.Norm.AllTokens();
-            case "dr_grpo" -> new GrpoLoss.Norm.Constant(c.integer("max_completion_length"));
+            case "dr_grpo" -> new GrpoLoss.Norm.Constant(longest);
             case String other -> throw Config.unknown("loss_type", other);
         };
         double epsilon = c.real("epsilon");
         var loss = new GrpoLoss(norm, level.equals("sequence"), epsilon, c.real("epsilon_high", epsilon),
                 c.real("beta", 0));
         Tensor rewards = r.buffer("rewards");
-        Tensor advantages = GrpoLoss.advantages(rewards, rewards.dim(0), c.flag("scale_rewards", true));
+        int group = (int) c.whole("num_generations", rewards.dim(0));
+        Tensor advantages = GrpoLoss.advantages(rewards, group, c.flag("scale_rewards", true));
         return y(loss.forward(r.input("logprobs"), r.buffer("old_logprobs"), r.findBuffer("ref_logprobs"), advantages,
                 r.buffer("mask")));
     }

@@ -3,6 +3,8 @@ package dev.deckle.parity;
 import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
@@ -51,6 +53,24 @@ public final class Config {
         return (int) d;
     }
 
+    /// A whole number of 64 bits, to the bit.
+    public long whole(String key, long otherwise) {
+        return find(key).map(e -> {
+            try {
+                return e.getAsBigDecimal().longValueExact();
+            } catch (RuntimeException x) {
+                throw bad(key, e, "a whole number of 64 bits");
+            }
+        }).orElse(otherwise);
+    }
+
+    /// Numbers: a list, or a single one.
+    public List<Double> reals(String key) {
+        return find(key).map(e -> e.isJsonArray()
+                ? e.getAsJsonArray().asList().stream().map(x -> number(key, x)).toList()
+                : List.of(number(key, e))).orElse(List.of());
+    }
+
     /// True or false.
     public boolean flag(String key, boolean otherwise) {
         return find(key).map(e -> {
@@ -73,7 +93,7 @@ public final class Config {
 
     /// One of the names of an enum, in small letters.
     public <E extends Enum<E>> E choice(String key, Class<E> type, E otherwise) {
-        String found = text(key, otherwise.name().toLowerCase(java.util.Locale.ROOT));
+        String found = text(key, otherwise.name().toLowerCase(Locale.ROOT));
         for (E e : type.getEnumConstants()) {
             if (e.name().equalsIgnoreCase(found)) {
                 return e;
@@ -83,12 +103,17 @@ public final class Config {
     }
 
     /// A list of strings.
-    public java.util.List<String> texts(String key) {
+    public List<String> texts(String key) {
         JsonElement e = find(key).orElseThrow(() -> bad(key, "missing", "a list of strings"));
         if (!e.isJsonArray()) {
             throw bad(key, e, "a list of strings");
         }
-        return e.getAsJsonArray().asList().stream().map(JsonElement::getAsString).toList();
+        return e.getAsJsonArray().asList().stream().map(x -> {
+            if (!x.isJsonPrimitive() || !x.getAsJsonPrimitive().isString()) {
+                throw bad(key, x, "a list of strings");
+            }
+            return x.getAsString();
+        }).toList();
     }
 
     /// What to throw at a value that a component does not know.

@@ -108,7 +108,10 @@ public final class GoldenCase {
                 unread.add("input." + key);
             });
             all("param").forEach((key, t) -> state.put(key, t));
-            all("buffer").forEach((key, t) -> state.put(key, t));
+            all("buffer").forEach((key, t) -> {
+                state.put(key, t);
+                unread.add("buffer." + key);
+            });
         }
 
         public Config config() {
@@ -131,6 +134,7 @@ public final class GoldenCase {
         }
 
         public Optional<Tensor> findBuffer(String name) {
+            unread.remove("buffer." + name);
             return Optional.ofNullable(all("buffer").get(name));
         }
 
@@ -165,6 +169,7 @@ public final class GoldenCase {
                     named.put(ours, named.remove(theirs));
                 }
             });
+            unread.removeIf(u -> u.startsWith("buffer.")); // the weights complain of those that they do not know
             names = renamed;
             weights = Optional.of(Weights.loadTrainable(memory, named));
             return weights.get();

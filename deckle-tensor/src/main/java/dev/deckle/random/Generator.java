@@ -12,8 +12,8 @@ import java.util.stream.LongStream;
 /// PyTorch's CPU random stream: the Mersenne Twister MT19937 with PyTorch's ways of making uniform, normal and other
 /// numbers of it, so that the same seed gives the same numbers. Not safe for several threads.
 ///
-/// - **Formula**: u = (word mod 2^24) / 2^24; normal sqrt(-2 log(1 - u1)) cos(2 pi u2), for 16 and more numbers in
-///   blocks that pair j with j + 8
+/// - **Formula**: u = (word mod 2^24) / 2^24. Normal numbers by pairs: for 16 and more in blocks that pair j with j +
+///   8, sqrt(-2 log(1 - u_j)) cos(2 pi u_(j+8)); fewer by doubles, of which the first is the angle
 /// - **Shapes**: any
 /// - **Cost**: 624 words of state, stirred once in 624 draws
 /// - **Source**: Matsumoto and Nishimura 1998; Box and Muller 1958
@@ -184,7 +184,8 @@ public final class Generator {
 
     /// Indices (samples, I64) drawn with probabilities in the ratio of `weights` (n): `torch.multinomial`. Without
     /// replacement it is a race (Efraimidis and Spirakis 2006): every weight is divided by an exponential number, and
-    /// the largest quotients win. With replacement each draw is looked up in the running sum.
+    /// the largest quotients win. With replacement, more than one are each looked
+    /// up in the running sum.
     ///
     /// @throws IllegalArgumentException if a weight is negative or not finite, all are 0, or more different indices are
     ///     asked for than have a weight
@@ -203,7 +204,7 @@ public final class Generator {
             throw new IllegalArgumentException("multinomial: " + samples + " indices cannot be drawn from weights "
                     + weights.shape() + " of which " + positive + " are positive");
         }
-        return Tensor.of(replacement ? lookUp(w, samples) : race(w, samples), samples);
+        return Tensor.of(replacement && samples > 1 ? lookUp(w, samples) : race(w, samples), samples);
     }
 
     private long[] race(float[] weights, int samples) {

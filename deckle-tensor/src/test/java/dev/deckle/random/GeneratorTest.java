@@ -90,6 +90,8 @@ class GeneratorTest {
         g = new Generator(7);
         assertArrayEquals(new long[] {2, 2, 6, 4, 6, 6}, g.multinomial(P, 6, true).toLongs());
         assertEquals(0.28683900833129883f, g.nextFloat());
+        // torch.manual_seed(7); torch.multinomial(p, 1, replacement=True)
+        assertArrayEquals(new long[] {1}, new Generator(7).multinomial(P, 1, true).toLongs());
         // torch.manual_seed(7); torch.empty(5).exponential_()
         assertArrayEquals(new float[] {0.3276439309120178f, 0.319783478975296f, 1.981175422668457f,
             1.0691168308258057f, 2.557856321334839f}, new Generator(7).exponential(5).toFloats(), 1e-6f);

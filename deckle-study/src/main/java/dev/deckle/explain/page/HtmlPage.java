@@ -96,7 +96,8 @@ public final class HtmlPage {
 
     private static void paragraph(StringBuilder out, String kind, String text) {
         if (!text.isBlank()) {
-            out.append("<p class=\"" + kind + "\">" + HtmlText.escape(text) + "</p>\n");
+            String html = kind.equals("formula") ? HtmlText.formula(text) : HtmlText.escape(text);
+            out.append("<p class=\"" + kind + "\">" + html + "</p>\n");
         }
     }
 

@@ -58,6 +58,9 @@ record Matrix(String label, List<Integer> index, boolean vector, int rows, int c
 
     /// By the names of the dimensions, those of which there is but one left out; else by their numbers.
     private static String label(List<Integer> index, Values tensor) {
+        if (tensor.shape().subList(0, index.size()).stream().allMatch(n -> n == 1)) {
+            return "";
+        }
         return tensor.axes().isEmpty() ? index.toString()
                 : IntStream.range(0, index.size())
                         .filter(d -> tensor.shape().get(d) > 1)

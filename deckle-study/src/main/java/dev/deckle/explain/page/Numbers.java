@@ -1,5 +1,7 @@
 package dev.deckle.explain.page;
 
+import java.math.BigDecimal;
+import java.math.MathContext;
 import java.util.Locale;
 
 /// How a number is written, for people and for programs.
@@ -10,7 +12,7 @@ final class Numbers {
     static final int MANY_DECIMALS = 8;
     private static final double DUST = 1e-7; // below it stands what rounding left of a zero: 0.0000
     private static final double LARGE = 1e6;
-    private static final double WHOLE_LARGE = 1e9;
+    private static final double WHOLE_LARGE = 5e18;
 
     private Numbers() {}
 
@@ -27,8 +29,16 @@ final class Numbers {
         if (x == Math.rint(x) && size < WHOLE_LARGE) {
             return Long.toString((long) x);
         }
+        if (decimals == MANY_DECIMALS && fromFloat(x)) { // it has no more than seven digits that mean something
+            String seven = new BigDecimal(x).round(new MathContext(7)).stripTrailingZeros().toPlainString();
+            return size >= 1e-4 && size < LARGE ? seven : String.format(Locale.ROOT, "%.6e", x);
+        }
         boolean plain = size < DUST || size >= Math.pow(10, 1 - decimals) && size < LARGE;
         return String.format(Locale.ROOT, (plain ? "%." + decimals + "f" : "%." + (decimals - 1) + "e"), x);
+    }
+
+    private static boolean fromFloat(double x) {
+        return Double.toString(x).equals(Float.toString((float) x));
     }
 
     /// Everything that a double holds: reading it back gives the same number.

@@ -164,7 +164,7 @@ final class AlignStories {
         PpoLoss loss = new PpoLoss(0.2, 0.2);
         Story story = new Story("ppo", "Proximal policy optimisation",
                 "Follows the advantage, but not past a ratio of 1 ± 0.2: "
-                        + "beyond it the gradient is zero.");
+                        + "beyond it, on the side that the advantage asks for, the gradient is zero.");
         story.given("Log-probabilities now and when the tokens were drawn; every advantage is 1", "logprobs", now,
                 "old_logprobs", old, "advantages", advantages);
         Tensor value = story.watch(() -> loss.policy(now, old, advantages, mask));
@@ -175,7 +175,8 @@ final class AlignStories {
                 .then("max", "worse", "The worse of the two", "max(-A r, -A clip(r))");
         story.result("The loss", "the mean over tokens that count", "", "loss", value);
         value.backward();
-        return story.gradient("What the log-probabilities are told", "-A r / n, or 0 beyond the bound", "", "∂logprobs",
+        return story.gradient("What the log-probabilities are told", "-A r / n, or 0 where the careful one is "
+                + "the worse", "", "∂logprobs",
                 now.grad())
                 .mistake("min once the sign is inside", "min(-A r, -A clip(r))",
                         "The bound then holds on the wrong side: the "
@@ -207,7 +208,8 @@ final class AlignStories {
                 "rewards",
                 rewards, "mask", mask, "old_logprobs", old, "logprobs", now);
         Tensor a = GrpoLoss.advantages(rewards, n, true);
-        story.step("Advantages", "A = (r - mean) / (std + 0.0001), std with n - 1", "All equal: nothing is learned.",
+        story.step("Advantages", "A = (r - mean) / (std + 0.0001), std with n - 1", "Were all rewards equal, "
+                + "every A would be 0, and nothing would be learned.",
                 "A", a);
         Tensor loss =
                 story.watch(() -> loss(new GrpoLoss.Norm.EachSequence(), false).forward(now, old, Optional.empty(), a,
@@ -220,7 +222,7 @@ final class AlignStories {
                 "loss", loss);
         loss.backward();
         story.gradient("What the log-probabilities are told", "", "", "∂logprobs", now.grad());
-        story.step("DAPO: every token alike", "Σ losses / tokens", "", "loss",
+        story.step("DAPO: every token alike (and a wider bound upwards, not shown)", "Σ losses / tokens", "", "loss",
                 loss(new GrpoLoss.Norm.AllTokens(), false).forward(now, old, Optional.empty(), a, mask))
                 .step("Dr. GRPO: a constant, and no std", "Σ losses / (B · 2), A = r - mean", "", "loss",
                         loss(new GrpoLoss.Norm.Constant(2), false).forward(now, old, Optional.empty(),
@@ -229,7 +231,8 @@ final class AlignStories {
                         loss(new GrpoLoss.Norm.EachSequence(), true).forward(now, old, Optional.empty(), a, mask));
         Tensor centred = rewards.sub(rewards.mean());
         return story
-                .mistake("The biased standard deviation", "std with n", "The group is small: the difference is not.",
+                .mistake("The biased standard deviation", "std with n", "PyTorch and TRL divide by n - 1; in a "
+                        + "small group that is no small difference.",
                         "wrong", centred.div(centred.square().mean().sqrt().add(1e-4)), "right", a)
                 .tell();
     }

@@ -1,10 +1,12 @@
 package dev.deckle.explain.story;
 
+import dev.deckle.autograd.NoGrad;
 import dev.deckle.explain.Explanation;
 import dev.deckle.explain.Options;
 import dev.deckle.explain.Part;
 import dev.deckle.explain.Values;
 import dev.deckle.nn.Attended;
+import dev.deckle.nn.AttentionMask;
 import dev.deckle.nn.ContiguousKvCache;
 import dev.deckle.nn.Dropout;
 import dev.deckle.nn.GroupedQueryAttention;
@@ -60,10 +62,11 @@ final class AttentionStories {
         Story story =
                 new Story("self-attention", "Self-attention", "Each position asks (query) what the others offer (key) "
                         + "and takes a mean of what they say (value), weighted by how well the two fit.");
-        story.axes("batch query key", "scores", "wrong", "right")
-                .axes("batch head query key", "masked", "weights")
+        story.axes("batch query key", "scores")
+                .axes("batch head query key", "masked", "weights", "wrong", "right")
                 .axes("batch position width", "x", "qkv", "heard", "y");
-        story.given("Three positions of width 4; the last one is padding", "x", x, "attention_mask", mask);
+        story.given("Three positions of width 4; the last one is padding; weights from the same seed, not "
+                + "shown", "x", x, "attention_mask", mask);
         story.watch(() -> layer.forward(x, Optional.of(mask), Pass.evaluate()));
         story.then("Linear", "qkv", "One projection makes queries, keys and values", "[q k v] = x Wᵀ + b",
                 "Stage 2: one "
@@ -78,11 +81,10 @@ final class AttentionStories {
                 .then("MatMul", "heard", "Each position's mean of the values", "heard = weights v")
                 .output("Linear", "y", "Projected once more", "y = heard W_oᵀ + b_o");
         List<Tensor> parts = qkv.chunk(3, -1);
-        Tensor scores = parts.get(0).matmul(parts.get(1).t());
-        return story
-                .mistake("No division by √d", "softmax(q kᵀ)", "The shares are sharper than they should be.", "wrong",
-                        scores.softmax(-1), "right", scores.mul(0.5).softmax(-1))
-                .tell();
+        Tensor scores = parts.get(0).matmul(parts.get(1).t()).unsqueeze(1);
+        Tensor visible = AttentionMask.visible(mask, 1, 1, LENGTH, LENGTH);
+        return story.mistake("No division by √d", "softmax(q kᵀ), masked as before", "The shares are sharper than they "
+                + "should be.", "wrong", AttentionMask.softmax(scores, visible), "right", story.get("weights")).tell();
     }
 
     private static Explanation multiHead(Options options) {
@@ -132,21 +134,23 @@ final class AttentionStories {
                 .axes("batch head position width", "q", "k", "v", "heard")
                 .axes("batch head query key", "scores", "masked", "weights", "wrong", "right");
         if (padded) {
-            story.given("Three positions; the last one is padding", "x", x, "attention_mask", mask.get());
+            story.given("Three positions; the last one is padding; weights from the same seed, not "
+                    + "shown", "x", x, "attention_mask", mask.get());
         } else {
-            story.given("Three positions", "x", x);
+            story.given("Three positions; weights from the same seed, not shown", "x", x);
         }
         story.watch(() -> layer.forwardWithWeights(x, mask, Pass.evaluate()));
         story.skip("Linear")
-                .then("Permute", "q", heads + " query heads", "q = x W_qᵀ + b_q, (T, H·D) → (H, T, D)")
+                .then("Permute", "q", Small.count(heads, "query head", "query heads"), "q = x W_qᵀ + b_q, (T, "
+                        + "H·D) → (H, T, D)")
                 .skip("Linear")
-                .then("Permute", "k", kvHeads + " key " + (kvHeads == 1 ? "head" : "heads"),
+                .then("Permute", "k", Small.count(kvHeads, "key head", "key heads"),
                         "k = x W_kᵀ + b_k, (T, G·D) → (G, T, D)")
                 .skip("Linear")
                 .then("Permute", "v", "As many value heads", "v = x W_vᵀ + b_v, (T, G·D) → (G, T, D)");
-        String scores = "scores_h = q_h kᵀ_g / √D, g = ⌊h / " + heads / kvHeads + "⌋";
+        String scores = "scores_h = q_h k_gᵀ / √D, g = ⌊h / " + heads / kvHeads + "⌋";
         if (kvHeads == heads) {
-            story.then("Affine", "scores", "Each head's scores", "scores_h = q_h kᵀ_h / √D");
+            story.then("Affine", "scores", "Each head's scores", "scores_h = q_h k_hᵀ / √D");
         } else {
             story.skip("Affine").then("Reshape", "scores", "Each query head's scores with its group's keys", scores);
         }
@@ -175,12 +179,10 @@ final class AttentionStories {
     /// The notebook's interview answer.
     private static void interview(Story story) {
         Tensor q = story.get("q");
-        double scale = 1 / Math.sqrt(HEAD);
-        story.mistake("Keys and values made with the query's matrix", "k = x W_qᵀ + b_q",
+        story.mistake("Keys and values made with the query's matrix", "k = x W_qᵀ + b_q; shown are the scores",
                 "The notebook's interview version does this. The scores become symmetric, and W_k and W_v are never "
                         + "trained.",
-                "wrong", q.matmul(q.t()).mul(scale).softmax(-1), "right",
-                q.matmul(story.get("k").t()).mul(scale).softmax(-1));
+                "wrong", q.matmul(q.t()).mul(1 / Math.sqrt(HEAD)), "right", story.get("scores"));
     }
 
     private static void tiled(Story story, int heads, int kvHeads) {
@@ -211,11 +213,11 @@ final class AttentionStories {
                         + "a summary of length 2; every position then asks the summary. Linear in the length, "
                         + "but it forgets "
                         + "positions, and it is not DeepSeek's latent attention (see mla).");
-        story.axes("batch position width", "x", "y", "y, rows 1-3", "rows 0-2 after the move")
+        story.axes("batch position width", "x", "y", "wrong", "right")
                 .axes("batch head position width", "k", "v", "q", "heard")
                 .axes("batch head latent width", "latent_q", "summary")
                 .axes("batch head query latent", "weights");
-        story.given("Four positions", "x", x);
+        story.given("Four positions; weights from the same seed, not shown", "x", x);
         Attended a = story.watch(() -> layer.forwardWithWeights(x, Optional.empty(), Pass.evaluate()));
         story.then("Permute", "latent_q", "The learned queries, cut into two heads", "(L, H·D) → (H, L, D)")
                 .skip("Linear")
@@ -230,16 +232,15 @@ final class AttentionStories {
                         "weights = softmax(q summaryᵀ / √D)", "(H, T, L): its width no longer grows with the sequence.")
                 .then("MatMul", "heard", "What they hear", "heard = weights summary")
                 .output("Linear", "y", "Projected", "y = concat(heard) W_oᵀ + b_o");
-        Tensor swapped = x.slice(1, 0, 1);
-        Tensor rest = x.slice(1, 1, length);
-        Tensor moved = layer.forward(Functional.concat(List.of(rest, swapped), 1), Optional.empty(), Pass.evaluate());
-        return story.mistake("Used in a decoder", "a causal mask on stage 2",
-                "Each summary has seen every position, later ones "
-                        + "too: a position's result depends on the future. Moving the first position to the end "
-                        + "leaves the others' "
-                        + "results as they were, so nothing here knows of order.",
-                "y, rows 1-3", a.output().slice(1, 1, length),
-                "rows 0-2 after the move", moved.slice(1, 0, length - 1)).tell();
+        Tensor otherEnd = Functional.concat(
+                List.of(x.slice(1, 0, length - 1), x.slice(1, length - 1, length).neg()), 1);
+        Tensor changed = layer.forward(otherEnd, Optional.empty(), Pass.evaluate());
+        return story.mistake("Used in a decoder", "the result of position 0, after the last position has changed "
+                + "its sign",
+                "Each summary has seen every position, later ones too: what is said first depends on what comes "
+                        + "last. No "
+                        + "mask on stage 2 can mend that.",
+                "wrong", changed.slice(1, 0, 1), "right", a.output().slice(1, 0, 1)).tell();
     }
 
     private static Explanation latent(Options options) {
@@ -256,7 +257,7 @@ final class AttentionStories {
         story.axes("batch position width", "x", "q", "latent | k_rope", "latent", "k_nope | v", "y", "decoded", "wrong",
                 "right")
                 .axes("batch head position width", "q_rope", "k_rope", "heard", "q'", "gathered");
-        story.given("Three positions", "x", x);
+        story.given("Three positions; weights from the same seed, not shown", "x", x);
         Tensor whole = story.watch(() -> layer.forward(x, Pass.evaluate()));
         story.then("Linear", "q", "Queries of two heads: a part without position and a part to be rotated",
                 "q = x W_qᵀ, each head [2 | 2]")
@@ -270,7 +271,7 @@ final class AttentionStories {
                 .then("Attention", "heard", "Attention with both parts of query and key",
                         "softmax((q_nope k_nopeᵀ + q_rope k_ropeᵀ) / √(2 + 2)) v, causal")
                 .output("Linear", "y", "Projected", "y = concat(heard) W_oᵀ");
-        try (KvCache cache = new ContiguousKvCache(LENGTH)) {
+        try (NoGrad _ = NoGrad.open(); KvCache cache = new ContiguousKvCache(LENGTH)) {
             layer.forward(x.slice(1, 0, LENGTH - 1), Pass.decode(cache));
             cache.advance(LENGTH - 1);
             Tensor last = x.slice(1, LENGTH - 1, LENGTH);
@@ -289,8 +290,8 @@ final class AttentionStories {
         }
         Tensor raw = story.get("latent | k_rope").slice(-1, 0, 3);
         return story.mistake("The latent cached before its norm", "c = latent",
-                "Keys and values are made of the normalised "
-                        + "latent: without it every score is off by a factor of its own.",
+                "Keys and values are made of the normalised latent: without the norm, the values and the part of "
+                        + "the scores without position are off by the size of each row.",
                 "wrong", raw, "right",
                 story.get("latent")).tell();
     }

@@ -1,5 +1,6 @@
 package dev.deckle.explain.story;
 
+import dev.deckle.autograd.NoGrad;
 import dev.deckle.explain.Explanation;
 import dev.deckle.explain.Options;
 import dev.deckle.explain.Part;
@@ -19,10 +20,12 @@ import dev.deckle.nn.Pass;
 import dev.deckle.nn.RopeScaling;
 import dev.deckle.nn.RotaryEmbedding;
 import dev.deckle.random.Generator;
+import dev.deckle.tensor.DType;
 import dev.deckle.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
 import java.util.Set;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
@@ -60,7 +63,7 @@ final class DecodingStories {
             boolean kept = top.push(number);
             story.step(
                     "Here comes "
-                            + (number == Math.rint(number) ? Long.toString((long) number) : Float.toString(number)),
+                            + Small.plain(number),
                     full ? kept ? "larger than the top: takes its place and sinks" : "not larger than the top: dropped"
                             : "there is room: added at the end, and rises",
                     "", "heap", heap(top));
@@ -89,7 +92,7 @@ final class DecodingStories {
             }
             logits[i] = (float) Math.log(v[i]);
         }
-        Tensor p = Tensor.of(Sampler.softmax(logits)).to(dev.deckle.tensor.DType.F32);
+        Tensor p = Tensor.of(Sampler.softmax(logits)).to(DType.F32);
         Story story =
                 new Story("top-p", "Top-p and min-p", "Sampling from the likely tokens only. Top-p keeps as many as it "
                         + "takes to reach p; min-p keeps what is not too far behind the best.");
@@ -106,8 +109,8 @@ final class DecodingStories {
         story.result("Top-p = 0.7", "dropped while the sum is at most 1 - p; the rest shares what is left",
                 "The token that crosses 0.7 stays.", "probabilities", kept);
         float[] relative = logits.clone();
-        Sampler.keepMinP(relative, 0.4);
-        story.step("Min-p = 0.4", "kept if at least 0.4 times the largest", "", "probabilities",
+        Sampler.keepMinP(relative, 0.2);
+        story.step("Min-p = 0.2", "kept if at least 0.2 times the largest", "", "probabilities",
                 Tensor.of(Sampler.softmax(relative)).to(p.dtype()));
         float[] wrong = logits.clone();
         float[] each = p.toFloats();
@@ -121,33 +124,33 @@ final class DecodingStories {
                 Tensor.of(Sampler.softmax(wrong)).to(p.dtype()), "right", kept).tell();
     }
 
-    /// Three tokens: 0 ends a sequence; what comes next depends on the last one.
-    private static final double[][] NEXT = {{0.2, 0.45, 0.35}, {0.3, 0.35, 0.35}, {0.9, 0.05, 0.05}};
+    /// Four tokens: 0 ends a sequence, 3 begins one; what comes next depends on the last one.
+    private static final double[][] NEXT = {{1, 0, 0, 0}, {0.3, 0.4, 0.3, 0}, {0.9, 0.06, 0.04, 0}, {0.1, 0.5, 0.4, 0}};
 
     private static Explanation beamSearch(Options options) {
-        Tensor table = Tensor.of(Arrays.stream(NEXT).flatMapToDouble(Arrays::stream).toArray(), 3, 3);
+        Tensor table = Tensor.of(Arrays.stream(NEXT).flatMapToDouble(Arrays::stream).toArray(), 4, 4);
         Story story =
                 new Story("beam-search", "Beam search", "Follows the likeliest few beginnings at once, because the "
                         + "likeliest first token need not begin the likeliest sequence.");
         story.given(
-                "A tiny language: the probability of each next token (columns) after each token (rows). 0 ends. The "
-                        + "prompt is 0; two beams",
+                "A tiny language: the probability of each next token (columns) after each token (rows). 0 ends, "
+                        + "3 begins. Two beams; at most three tokens",
                 "probabilities", table);
         BeamSearch.NextTokens model = (sequences, _) -> sequences.stream().map(DecodingStories::after).toArray(
                 float[][]::new);
         BeamSearch search = new BeamSearch(2, 1, BeamSearch.EarlyStopping.FALSE);
-        List<BeamSearch.Hypothesis> found = search.search(model, new int[] {0}, 3, Set.of(0), s -> show(story, s));
+        List<BeamSearch.Hypothesis> found = search.search(model, new int[] {3}, 3, Set.of(0), s -> show(story, s));
         BeamSearch.Hypothesis best = found.getFirst();
         story.result("The best", "score = Σ log p / length^penalty, the end token counted, the prompt not",
                 words(best.ids()),
                 "score", (float) best.score());
         BeamSearch.Hypothesis greedy = new BeamSearch(1, 1, BeamSearch.EarlyStopping.FALSE)
-                .search(model, new int[] {0}, 3, Set.of(0), _ -> {})
+                .search(model, new int[] {3}, 3, Set.of(0), _ -> {})
                 .getFirst();
         return story
                 .mistake("One beam", "argmax at every step",
-                        "Greedy takes token 1 first, because it is the likeliest, and "
-                                + "ends as " + words(greedy.ids()) + ".",
+                        "Greedy takes token 1 first, because it is the likeliest, and has not ended after three "
+                                + "tokens: " + words(greedy.ids()) + ".",
                         "wrong", (float) greedy.score(), "right", (float) best.score())
                 .tell();
     }
@@ -173,10 +176,10 @@ final class DecodingStories {
         String kept = s.kept().stream().map(b -> words(b.ids())).collect(Collectors.joining(", "));
         String ended = s.finished()
                 .stream()
-                .map(h -> words(h.ids()) + String.format(" (%.4f)", h.score()))
+                .map(h -> words(h.ids()) + String.format(Locale.ROOT, " (%.4f)", h.score()))
                 .collect(Collectors.joining(", "));
         story.step("Token " + s.newTokens() + ": every beam continued by every token, the likeliest first",
-                "log p = log p(beam) + log p(token | beam)",
+                "log p = log p(beam) + log p(token | beam); only the first two of the list may end",
                 "Kept: " + (kept.isEmpty() ? "none" : kept) + ". Ended: " + (ended.isEmpty() ? "none" : ended) + ".",
                 "beam, token, log p", Values.of(rows, n, 3));
     }
@@ -197,10 +200,10 @@ final class DecodingStories {
                         + "it, and these never change: keep them, and compute one position at a time.");
         story.axes("batch position width", "x", "decoded", "whole")
                 .axes("batch head position width", "q", "k", "K", "V", "heard");
-        story.given("Three positions, one head", "x", x);
+        story.given("Three positions, one head; weights from the same seed, not shown", "x", x);
         Tensor whole = layer.forward(x, Pass.evaluate());
         Tensor decoded = null;
-        try (KvCache cache = new ContiguousKvCache(length)) {
+        try (NoGrad _ = NoGrad.open(); KvCache cache = new ContiguousKvCache(length)) {
             for (int t = 0; t < length; t++) {
                 Tensor one = x.slice(1, t, t + 1);
                 decoded = story.watch(() -> layer.forward(one, Pass.decode(cache)));
@@ -211,7 +214,8 @@ final class DecodingStories {
                 KvCache.KeysValues all = kept(cache);
                 story.step("The cache now", t == 0 ? "1 position" : (t + 1) + " positions", "", "K", all.keys(), "V",
                         all.values());
-                story.then("Attention", "heard", "One query asks all keys", "softmax(q Kᵀ / √D) V",
+                story.then("Attention", "heard", "One query asks all keys", "softmax(q Kᵀ / √D) V; then the "
+                        + "output projection",
                         t == 0 ? "" : "No mask: everything in the cache is past.");
             }
         }
@@ -219,7 +223,7 @@ final class DecodingStories {
                 decoded,
                 "whole", whole);
         Tensor last = x.slice(1, length - 1, length);
-        try (KvCache cache = new ContiguousKvCache(length)) {
+        try (NoGrad _ = NoGrad.open(); KvCache cache = new ContiguousKvCache(length)) {
             layer.forward(x.slice(1, 0, length - 1), Pass.decode(cache));
             Tensor wrong = layer.forward(last, Pass.decode(cache)); // the cache was not told of its positions
             return story.mistake("The position forgotten", "rope(q, 0) and the cache overwritten from its start",
@@ -242,8 +246,11 @@ final class DecodingStories {
                         + "keeps memory in pages: sequences take blocks as they grow and share those that hold "
                         + "the same beginning.");
         story.given("A pool of 6 blocks of 4 positions", "references", references(pool));
+        int together;
+        int apart;
         try (BlockTable prompt = new BlockTable(pool)) {
             prompt.write(0, 6);
+            together = pool.used();
             told(story, "A prompt of 6 positions takes two blocks",
                     "position p is in block table[p / 4] at place p mod 4",
                     events, pool, prompt);
@@ -257,6 +264,7 @@ final class DecodingStories {
                 prompt.write(6, 7);
                 told(story, "The first writes position 6: nobody shares its block any more", "no copy", events, pool,
                         prompt, second);
+                apart = pool.used();
                 second.write(7, 9);
                 told(story, "The second grows past its block", "one block more", events, pool, prompt, second);
             }
@@ -278,7 +286,7 @@ final class DecodingStories {
         return story.mistake("The last block shared without a copy", "both write position 6 at place 2 of block 1",
                 "Each answer overwrites the other's newest key; only full blocks can stay shared. In use, after "
                         + "the first write of each:",
-                "wrong", 2, "right", 3).tell();
+                "wrong", together, "right", apart).tell();
     }
 
     private static void told(

@@ -48,7 +48,7 @@ final class FeedForwardStories {
                 .step("ReLU: negative ones to 0", "max(0, x)", "", "relu", x.relu())
                 .step("Leaky ReLU: they leak", "x if x > 0 else α x", "", "α = 0.01", Activations.leakyRelu(x, 0.01),
                         "α = 0.2", Activations.leakyRelu(x, 0.2))
-                .step("ELU: they level out", "x if x > 0 else α (eˣ - 1)", "", "elu", Activations.elu(x, 1))
+                .step("ELU: they level out", "x if x > 0 else α (eˣ - 1), α = 1", "", "elu", Activations.elu(x, 1))
                 .step("Swish: smooth, and not monotonic", "x · sigmoid(x)", "", "swish", x.silu())
                 .step("GELU: the same idea with the normal distribution", "x Φ(x)", "", "gelu", x.gelu());
         Tensor far = Tensor.of(new float[] {-1000, 0, 1000});
@@ -73,11 +73,12 @@ final class FeedForwardStories {
         Tensor y = story.watch(() -> x.gelu());
         story.output("gelu", "y", "The number times its chance", "y = x Φ(x)");
         story.step("By tanh, as GPT-2 has it", "0.5 x (1 + tanh(√(2/π) (x + 0.044715 x³)))",
-                "Close, not equal: -3 gives -0.00404969 exactly and -0.00363743 by tanh.", "by tanh",
+                "Close, not equal: at -3 it is -0.00364 in place of -0.00405.", "by tanh",
                 x.detach().geluTanh(), "difference", x.detach().geluTanh().sub(y.detach()));
         y.sum().backward();
         return story
-                .gradient("Its slope", "Φ(x) + x φ(x)", "Below 0 around -0.75: it is not monotonic.", "∂y/∂x", x.grad())
+                .gradient("Its slope", "Φ(x) + x φ(x)", "0 near -0.75 and below 0 left of it: GELU is not "
+                        + "monotonic.", "∂y/∂x", x.grad())
                 .mistake("x · sigmoid(x)", "silu in its place",
                         "That is Swish; 1.702 x inside would come close to GELU.",
                         "wrong", x.detach().silu(), "right", y)
@@ -113,15 +114,15 @@ final class FeedForwardStories {
         HandWrittenMlp.Gradients g = hand.backward(ones);
         return story
                 .gradient("Backward by hand, with dy = 1",
-                        "dW_2 = hᵀ dy; dh = dy W_2ᵀ where h > 0; dW_1 = xᵀ dh; dx = dh "
-                                + "W_1ᵀ",
-                        "", "dW_1", flat(g.w1()), "db_1", Tensor.of(g.b1()).to(DType.F32), "dW_2", flat(g.w2()), "db_2",
+                        "dW_2 = dyᵀ h; dh = dy W_2 where h > 0; dW_1 = dhᵀ x; dx = dh W_1",
+                        "", "dW_1", flat(g.w1()).t(), "db_1", Tensor.of(g.b1()).to(DType.F32), "dW_2", flat(g.w2()).t(),
+                        "db_2",
                         g.b2(), "dx", flat(g.x()))
-                .gradient("The same by autograd (its matrices are the transposes)", "y.sum().backward()", "",
+                .gradient("The same by autograd", "y.sum().backward()", "",
                         "fc1.weight",
                         p.get("fc1.weight").grad(), "fc1.bias", p.get("fc1.bias").grad(), "fc2.weight",
                         p.get("fc2.weight").grad(), "fc2.bias", p.get("fc2.bias").grad(), "x", x.grad())
-                .mistake("No derivative of ReLU on the way back", "dh = dy W_2ᵀ everywhere",
+                .mistake("No derivative of ReLU on the way back", "dh = dy W_2 everywhere; shown is db_1",
                         "Units that were off learn too.", "wrong",
                         Tensor.ones(2, 2).matmul(p.get("fc2.weight").detach())
                                 .sum(0, false),
@@ -150,7 +151,7 @@ final class FeedForwardStories {
         Story story = new Story("swiglu", "SwiGLU",
                 "A feed-forward layer with a gate: one projection, bent, decides how much "
                         + "of another passes.");
-        story.given("Two positions of width 3", "x", x);
+        story.given("Two positions of width 3; weights from the same seed, not shown", "x", x);
         story.watch(() -> layer.forward(x));
         story.then("Linear", "gate", "The gate's projection", "gate = x W_gateᵀ + b")
                 .then("Linear", "up", "The projection that passes", "up = x W_upᵀ + b")

@@ -107,7 +107,7 @@ final class LossStories {
         story.step("Balanced", "w_c = n / (C count_c)", "", "w", w)
                 .step("Inverse", "w_c = 1 / count_c", "", "w", ClassWeights.INVERSE.of(labels, 2));
         Tensor each = CrossEntropy.weighted(w, CrossEntropy.Reduction.NONE).forward(z, labels);
-        story.step("Weighted losses", "w_y · -log p_y", "", "losses", each);
+        story.step("Weighted losses", "w_y · -log p_y, balanced", "", "losses", each);
         var pytorch = CrossEntropy.weighted(w, CrossEntropy.Reduction.MEAN);
         var notebook = CrossEntropy.weighted(w, CrossEntropy.Reduction.MEAN_OVER_EXAMPLES);
         story.step("The notebook's mean", "Σ losses / N", "", "loss", notebook.forward(z, labels));

@@ -44,11 +44,14 @@ final class MedianStories {
                 show(story, pass);
             }
         });
-        story.result("The median", "the middle number, or the mean of the two in the middle", found.passes()
-                + " passes; never more than ceil(64 / bits).", "lower", found.lower(), "upper", found.upper(), "median",
+        story.result("The median", "the middle number, or the mean of the two in the "
+                + "middle",
+                Small.count(found.passes(), "pass", "passes")
+                        + "; never more than ceil(64 / bits).",
+                "lower", found.lower(), "upper", found.upper(), "median",
                 found.median().doubleValue());
-        long huge = Long.MAX_VALUE;
-        return story.mistake("The mean of two large numbers as (a + b) / 2", "a = b = 2⁶³ - 1",
+        long huge = 1L << 62;
+        return story.mistake("The mean of two large numbers as (a + b) / 2", "a = b = 2⁶²",
                 "The sum overflows: it must be "
                         + "taken in wider numbers.",
                 "wrong", (huge + huge) / 2, "right", huge).tell();

@@ -80,8 +80,8 @@ final class NormStories {
         Tensor plain = x.detach();
         return story.gradient("What moves the first result", "∂y₀/∂x", "", "∂y₀/∂x", x.grad())
                 .mistake("ε outside of the root", "x / (√mean + ε)",
-                        "Nothing to be seen on this row; for a row of zeros "
-                                + "almost, such as 0.0001, it is the difference between 0.0995 and 1.",
+                        "Nothing to be seen on this row; for a row of numbers near zero, such as 0.0001, it is "
+                                + "the difference between 0.0995 and 0.9901.",
                         "wrong", small(1e-4, eps, true), "right", small(1e-4, eps, false), "this row, wrong",
                         plain.div(plain.square().mean(-1, true).sqrt().add(eps)))
                 .tell();
@@ -123,7 +123,9 @@ final class NormStories {
                 layer[0].forward(x, Pass.evaluate()));
         Tensor lone = x.slice(0, 0, 1);
         return story.mistake("The batch's statistics in evaluation", "batch of one: x - μ = 0",
-                "An example by itself always gives 0, whatever it is: model.eval() was forgotten.", "x", lone, "wrong",
+                "An example by itself gives 0, whatever it is: model.eval() was forgotten. PyTorch refuses such "
+                        + "a batch in training.",
+                "x", lone, "wrong",
                 lone.sub(lone.mean(0, true)), "right", layer[0].forward(lone, Pass.evaluate())).tell();
     }
 }

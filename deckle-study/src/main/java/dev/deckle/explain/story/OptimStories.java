@@ -38,7 +38,11 @@ final class OptimStories {
     }
 
     private static Explanation gradientDescent(Options options) {
-        double start = Small.values(options, 2)[0];
+        float[] own = Small.values(options, 2);
+        if (own.length != 1) {
+            throw Small.bad("--values", "one number is expected: where to start");
+        }
+        double start = own[0];
         DoubleUnaryOperator slope = x -> 2 * x + 1;
         Story story = new Story("gradient-descent", "Gradient descent", "Go against the slope, a little at a time. The "
                 + "smallest x² + x + 1 is at x = -0.5.");
@@ -89,9 +93,8 @@ final class OptimStories {
         for (int t = 0; t < all.dim(0); t++) {
             average = 0.9 * average + 0.1 * all.at(t);
         }
-        return story.mistake("An average in place of a sum", "v = 0.9 v + 0.1 g",
-                "Ten times smaller steps; Adam does it so, "
-                        + "and corrects for it.",
+        return story.mistake("An average in place of a sum", "v = 0.9 v + 0.1 g; shown is v after the last gradient",
+                "Ten times smaller steps at the same rate.",
                 "wrong", average, "right", (float) last).tell();
     }
 
@@ -100,7 +103,8 @@ final class OptimStories {
         Story story = new Story("adamw", "AdamW",
                 "The mean of the gradients over the root of the mean of their squares: a step "
                         + "of about lr, whatever the gradient's size. Decay acts on the weight itself.");
-        story.given("A matrix of one number, 1, the gradients that it will get; lr 0.1, β 0.9 and 0.999, decay 0.1",
+        story.given("A matrix of one number, 1, the gradients that it will get; lr 0.1, β 0.9 and 0.999, ε 1e-8, "
+                + "decay 0.1",
                 "g",
                 all);
         Tensor w = Tensor.of(new float[] {1}, 1, 1).requireGrad();
@@ -123,7 +127,7 @@ final class OptimStories {
         story.result("Where it ends", "", "", "w", w);
         double g = all.at(0);
         double uncorrected = 1 - 0.1 * 0.1 - 0.1 * 0.1 * g / (Math.sqrt(0.001 * g * g) + 1e-8);
-        return story.mistake("No correction of the beginning", "w = w - lr m / (√v + ε)",
+        return story.mistake("No correction of the beginning", "w = w - lr 0.1 w - lr m / (√v + ε)",
                 "m starts ten times too small and √v thirty times: the first step is three times too long.", "wrong",
                 (float) uncorrected, "right", (float) first).tell();
     }
@@ -171,7 +175,9 @@ final class OptimStories {
             wrong[t] = t < 4 ? t / 4.0 : 0.1 + 0.9 * 0.5 * (1 + Math.cos(Math.PI * t / 20));
         }
         return story.mistake("The cosine over all steps", "p = t / T, warm-up included",
-                "At the end of the warm-up the rate jumps down: the peak is never reached again.", "wrong", wrong,
+                "When the warm-up ends the cosine has already come down to 0.9141: the peak is never "
+                        + "reached.",
+                "wrong", wrong,
                 "right",
                 rates).tell();
     }

@@ -76,7 +76,7 @@ final class SoftmaxStories {
         for (int j = 0; j < scores.length; j++) {
             state.accept(scores[j], values[j]);
             double scale = Math.exp(before - state.max());
-            story.step("Key " + j + ", score " + scores[j],
+            story.step("Key " + j + ", score " + Small.plain(scores[j]),
                     "m = max(m, s); a = exp(m_before - m); d = a d + exp(s - m); o = a o + exp(s - m) v",
                     scale == 1 || j == 0 ? "" : "A larger score: what was gathered is scaled down by a.",
                     "m", state.max(), "a", scale, "d", state.denominator(), "o", state.numerator()[0]);
@@ -130,7 +130,8 @@ final class SoftmaxStories {
         story.step("The same row, block by block", "o / d", "", "last row of y", whole.result());
         Tensor qg = q.detach().requireGrad();
         Functional.attention(qg, k, v, Optional.empty(), false, scale).sum().backward();
-        story.gradient("Backward, tile by tile", "dS = p (dO vᵀ - Σ dO·O); dq = dS k / √D", "", "dq", qg.grad());
+        story.gradient("Backward, tile by tile", "dS = p (dO vᵀ - Σ dO·O); dq = dS k / √D", "Here dO is 1 "
+                + "everywhere.", "dq", qg.grad());
         double[][] memory = memory();
         return story.step("Memory of the step, in bytes, as the workspace counts it",
                 "kernel: grows with T; weights written out: grows with T²", "One head of width 8.", "T", memory[0],

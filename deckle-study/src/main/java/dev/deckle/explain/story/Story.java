@@ -125,7 +125,10 @@ final class Story {
                 told.put(tensor, t);
             }
         }
-        steps.add(new Step(kind, title, formula, values, note));
+        boolean same = kind == Step.Kind.MISTAKE && values.containsKey("right")
+                && values.get("right").values().equals(values.get("wrong").values());
+        String said = same ? note + " With these numbers it makes no difference." : note;
+        steps.add(new Step(kind, title, formula, values, said));
         return this;
     }
 

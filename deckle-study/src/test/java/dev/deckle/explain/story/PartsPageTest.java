@@ -100,7 +100,7 @@ class PartsPageTest {
 
     /// References to other classes become code.
     private static String plain(String line) {
-        return line.replaceAll("\\[(?:[\\w.]*\\.)?#?(\\w+)(?:#(\\w+))?(?:\\([^)]*\\))?\\](?!\\()", "`$1`");
+        return line.replaceAll("(?<![\\w`])\\[(?:[\\w.]*\\.)?#?(\\w+)(?:#(\\w+))?(?:\\([^)]*\\))?\\](?!\\()", "`$1`");
     }
 
     @Test

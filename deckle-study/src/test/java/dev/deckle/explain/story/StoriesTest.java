@@ -94,8 +94,9 @@ class StoriesTest {
     Stream<DynamicTest> takesOtherValues() {
         return forEachPart(part -> {
             if (part.takes().contains("values")) {
-                boolean told = Stream.of(values(0.5, 1.5), values(1.0, 2.0, 3.0), values(3.0, 1.0, 2.0, 4.0))
-                        .anyMatch(v -> canBeTold(part, v));
+                boolean told =
+                        Stream.of(values(0.5), values(0.5, 1.5), values(1.0, 2.0, 3.0), values(3.0, 1.0, 2.0, 4.0))
+                                .anyMatch(v -> canBeTold(part, v));
                 assertTrue(told);
             }
         });
