@@ -13,6 +13,7 @@ import dev.deckle.tensor.Tensor;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import dev.deckle.tensor.DType;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -208,5 +209,15 @@ class AlignLossesTest {
             };
         }
         return total;
+    }
+
+    @Test
+    void ppoLearnsFromWhatThePolicyHasJustDrawn() {
+        PpoLoss loss = new PpoLoss(0.2, 0.2);
+        Tensor l = leaf(1, B, T);
+        Tensor ones = Tensor.full(DType.F64, 1, B, T);
+        loss.policy(l, l, ones, MASK).backward(); // the same log-probabilities as old ones: the ratio is 1
+        assertEquals(-1 / MASK.sum().item(), l.grad().at(0, 0), 1e-12);
+        assertEquals(0, loss.policy(l, l, ones, ones.mul(0)).item());
     }
 }

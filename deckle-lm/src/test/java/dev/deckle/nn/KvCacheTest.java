@@ -239,4 +239,34 @@ class KvCacheTest {
         }
         assertEquals(before, ModelMemory.allocatedBytes());
     }
+
+    @ParameterizedTest
+    @EnumSource
+    void rowsComeAndGoInTheSameMemory(KvCache.Kind kind) {
+        Generator random = new Generator(1);
+        try (KvCache cache = kind.open(64, 3); Workspace _ = Workspace.open()) {
+            Tensor one = fresh(random, 1, 5, D);
+            cache.append(0, one, fresh(random, 1, 5, E));
+            cache.advance(5);
+            cache.reorder(0, 0, 0);
+            long before = ModelMemory.allocatedBytes();
+            for (int i = 0; i < 50; i++) {
+                cache.reorder(2);
+                cache.reorder(0, 0, 0);
+            }
+            assertEquals(before, ModelMemory.allocatedBytes());
+            KvCache.KeysValues all = cache.append(0, fresh(random, 3, 0, D), fresh(random, 3, 0, E));
+            assertArrayEquals(one.toFloats(), all.keys().slice(0, 1, 2).toFloats());
+            assertThrows(IllegalArgumentException.class, () -> cache.truncate(-3));
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void refusesWhatItWouldCutGradientsOf(KvCache.Kind kind) {
+        try (KvCache cache = kind.open(8, 1)) {
+            Tensor keys = Tensor.zeros(1, G, 1, D).requireGrad();
+            assertThrows(IllegalStateException.class, () -> cache.append(0, keys, Tensor.zeros(1, G, 1, E)));
+        }
+    }
 }

@@ -218,4 +218,27 @@ class LossesTest {
         assertRefused("label 3 is not in 0..2", () -> ClassWeights.BALANCED.of(labels, 3));
         assertRefused("label -1 is not in 0..3", () -> ClassWeights.INVERSE.of(Tensor.of(new long[] {-1}), 4));
     }
+
+    @Test
+    void whatIsIgnoredMayHoldAnything() {
+        for (double bad : new double[] {Double.NaN, Double.NEGATIVE_INFINITY}) {
+            Tensor z = Tensor.of(new double[] {1, 2, 3, bad, bad, bad}, 2, 3).requireGrad();
+            Tensor y = Tensor.of(new long[] {2, -100});
+            var loss = new CrossEntropy(Optional.empty(), -100, 0.1, CrossEntropy.Reduction.MEAN);
+            Tensor both = loss.forward(z, y);
+            assertEquals(loss.forward(z.detach().slice(0, 0, 1), y.slice(0, 0, 1)).item(), both.item(), 1e-12);
+            both.backward();
+            assertTrue(java.util.Arrays.stream(z.grad().toDoubles()).allMatch(Double::isFinite));
+            assertEquals(0, z.grad().at(1, 0));
+        }
+    }
+
+    @Test
+    void focalWhereNothingIsMissing() {
+        Tensor z = Tensor.of(new float[] {100, 0}, 1, 2).requireGrad();
+        var loss = new FocalLoss(1, 0.5, CrossEntropy.Reduction.MEAN);
+        loss.forward(z, Tensor.of(new long[] {0})).backward();
+        assertTrue(java.util.Arrays.stream(z.grad().toDoubles()).allMatch(Double::isFinite));
+        assertRefused("target -100 is not a class", () -> loss.forward(z, Tensor.of(new long[] {-100})));
+    }
 }

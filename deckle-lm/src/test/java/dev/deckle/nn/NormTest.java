@@ -180,4 +180,19 @@ class NormTest {
         layer.forward(x, training());
         assertClose(state.get("bn.running_var"), loaded.finish().get("bn.running_var"), 0);
     }
+
+    @Test
+    void aLoadedLayerLearnsItsRunningStatistics(@TempDir Path folder) throws Exception {
+        Path file = folder.resolve("norm.safetensors");
+        Weights made = weights(DType.F32);
+        new BatchNorm(made, C, EPS, 0.1, BatchNorm.Variance.UNBIASED);
+        Safetensors.save(file, made.finish(), Map.of());
+        try (ModelMemory mapped = new ModelMemory()) {
+            Weights w = Weights.load(mapped, Safetensors.open(file, mapped).tensors());
+            var layer = new BatchNorm(w, C, EPS, 0.1, BatchNorm.Variance.UNBIASED);
+            layer.forward(randn(3, 4, C).to(DType.F32).add(1), training()); // the file itself cannot be written
+            assertTrue(w.finish().get("running_mean").sum().item() != 0);
+            assertFalse(w.finish().get("weight").requiresGrad());
+        }
+    }
 }

@@ -1,5 +1,6 @@
 package dev.deckle.nn;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static dev.deckle.nn.Numbers.assertClose;
 import static dev.deckle.nn.Numbers.assertGradients;
 import static dev.deckle.nn.Numbers.assertRefused;
@@ -10,6 +11,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import dev.deckle.tensor.Functional;
 import dev.deckle.tensor.Tensor;
 import java.util.List;
+import dev.deckle.random.Generator;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -97,5 +99,13 @@ class RotaryEmbeddingTest {
         Tensor x = leaf(7, 2, 3, 4, D);
         assertGradients(() -> rope(layout).rotate(x, 11), List.of(x));
         assertGradients(() -> rope(layout).rotate(x, Tensor.of(new long[] {5, 0, 3, 1, 9, 9, 2, 4}, 2, 4)), List.of(x));
+    }
+
+    @Test
+    void oneRowOfPositionsServesAllSequences() {
+        var rope = new RotaryEmbedding(4, 10_000, new RopeScaling.None(), RotaryEmbedding.Layout.HALF);
+        Tensor x = new Generator(1).randn(2, 3, 5, 4);
+        Tensor positions = Tensor.of(new long[] {3, 0, 7, 7, 1}, 1, 5);
+        assertArrayEquals(rope.rotate(x, positions.squeeze(0)).toFloats(), rope.rotate(x, positions).toFloats());
     }
 }

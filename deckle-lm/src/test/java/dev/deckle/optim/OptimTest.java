@@ -11,7 +11,7 @@ import org.junit.jupiter.api.Test;
 
 class OptimTest {
     /// torch.optim.AdamW of PyTorch 2.13, lr .1, betas (.9, .999), eps 1e-8, decay .01, gradients (.5, -1), (.1, .2),
-    /// (-.3, .4). A matrix, because vectors do not decay.
+    /// (-.3, .4). In shape (1, 2).
     @Test
     void adamWAsPyTorch() {
         Tensor p = Tensor.of(new float[] {1, -2}, 1, 2).requireGrad();
@@ -150,5 +150,15 @@ class OptimTest {
         }
         assertTrue(Math.abs(path[40]) > 1000);
         assertEquals(3, new GradientDescent(1).path(x -> 2 * x + 1, 3, 40)[40], 1e-9);
+    }
+
+    @Test
+    void unlessToldOtherwiseEverythingDecays() {
+        Tensor vector = Tensor.of(new float[] {1}, 1).requireGrad();
+        try (AdamW optimizer = new AdamW(Map.of("v", vector), new AdamW.Options(0.9, 0.99, 1e-8, 0.5))) {
+            vector.mul(0).sum().backward();
+            optimizer.step(0.1, 1);
+        }
+        assertEquals(0.95, vector.item(), 1e-6);
     }
 }

@@ -173,4 +173,35 @@ class ParityTest {
             }
         }
     }
+
+    private Path config(String name, String json) throws IOException {
+        return changed(name, _ -> {}, m -> m.put("config", json));
+    }
+
+    @Test
+    void aHostileSettingFailsItsCaseAlone() throws IOException {
+        for (String order : List.of("[\"randn\"]", "[{}]", "[\"randn x\"]", "[\"randn -3\"]", "[\"linear 3\"]")) {
+            assertFalse(verdict(config("torch_generator", "{\"seed\": 1, \"order\": " + order + "}")).ok(), order);
+        }
+        for (String total : List.of("-5", "2147483647", "1.5")) {
+            assertFalse(verdict(config("cosine_schedule",
+                    "{\"warmup_steps\": 1, \"total_steps\": " + total + ", \"max_lr\": 1, \"min_lr\": 0}")).ok(),
+                    total);
+        }
+    }
+
+    @Test
+    void aBufferThatNobodyReadsFails() throws IOException {
+        assertFails(changed("act_relu", t -> t.put("buffer.groups", Tensor.zeros(1)), _ -> {}),
+                "buffer.groups is not used by component relu");
+    }
+
+    @Test
+    void classesMayHaveTheirOwnAlpha() throws IOException {
+        // five equal ones are the number that the case was made with
+        assertTrue(verdict(config("focal_mean",
+                "{\"alpha\": [0.7, 0.7, 0.7, 0.7, 0.7], \"gamma\": 2.5, \"reduction\": \"mean\"}")).ok());
+        assertFalse(verdict(config("focal_mean",
+                "{\"alpha\": [0.7, 0.7, 0.6, 0.7, 0.7], \"gamma\": 2.5, \"reduction\": \"mean\"}")).ok());
+    }
 }
