@@ -274,11 +274,9 @@ public final class Generator {
     private static void boxMuller(long address, long at, float mean, float std) {
         for (long j = at; j < at + 8; j++) {
             float u1 = 1 - (float) Elements.get(DType.F32, address, j); // never 0
-            float u2 = (float) Elements.get(DType.F32, address, j + 8);
-            float radius = (float) Math.sqrt(-2 * (float) Math.log(u1));
-            float theta = (float) (2 * Math.PI) * u2;
-            Elements.set(DType.F32, address, j, radius * (float) Math.cos(theta) * std + mean);
-            Elements.set(DType.F32, address, j + 8, radius * (float) Math.sin(theta) * std + mean);
+            BoxMuller.Pair z = BoxMuller.of(u1, (float) Elements.get(DType.F32, address, j + 8), mean, std);
+            Elements.set(DType.F32, address, j, z.first());
+            Elements.set(DType.F32, address, j + 8, z.second());
         }
     }
 

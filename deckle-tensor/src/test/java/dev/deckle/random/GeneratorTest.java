@@ -29,6 +29,24 @@ class GeneratorTest {
     }
 
     @Test
+    void normalToTheLastBit() {
+        // torch.manual_seed(5); torch.randn(100003): the bits of all numbers, hashed with h = 31 h + bits
+        assertEquals(847661618, hash(new Generator(5).randn(100_003)));
+        // torch.manual_seed(3); torch.empty(37).normal_(0.5, 0.02)
+        Tensor t = Tensor.zeros(37);
+        new Generator(3).normal(t, 0.5, 0.02);
+        assertEquals(1328845068, hash(t));
+    }
+
+    private static int hash(Tensor t) {
+        int h = 0;
+        for (float f : t.toFloats()) {
+            h = 31 * h + Float.floatToRawIntBits(f);
+        }
+        return h;
+    }
+
+    @Test
     void integers() {
         // torch.manual_seed(7); torch.randint(0, 1000, (5,))
         Generator g = new Generator(7);
