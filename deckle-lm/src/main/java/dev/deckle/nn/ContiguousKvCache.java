@@ -66,7 +66,8 @@ public final class ContiguousKvCache implements KvCache {
 
     /// Positions of a buffer, of the rows in use.
     private Tensor part(Tensor buffer, int from, int to) {
-        return buffer.slice(0, 0, rows).slice(2, from, to);
+        Tensor inUse = rows == buffer.dim(0) ? buffer : buffer.slice(0, 0, rows);
+        return inUse.slice(2, from, to);
     }
 
     static IllegalStateException full(KvCache cache, int positions) {
