@@ -33,11 +33,6 @@ public sealed interface Init {
         return new KaimingUniform(a);
     }
 
-    /// Uniform numbers of bound sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010, PyTorch's `xavier_uniform_`).
-    static Init xavierUniform() {
-        return new XavierUniform();
-    }
-
     record Uniform(double bound) implements Init {
         @Override
         public void fill(Tensor parameter, Generator random) {
@@ -50,14 +45,6 @@ public sealed interface Init {
         public void fill(Tensor parameter, Generator random) {
             double std = Math.sqrt(2 / (1 + a * a)) / Math.sqrt(parameter.dim(-1));
             random.uniform(parameter, -Math.sqrt(3) * std, Math.sqrt(3) * std);
-        }
-    }
-
-    record XavierUniform() implements Init {
-        @Override
-        public void fill(Tensor parameter, Generator random) {
-            double bound = Math.sqrt(6.0 / (parameter.dim(0) + parameter.dim(1)));
-            random.uniform(parameter, -bound, bound);
         }
     }
 

@@ -40,7 +40,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
 import java.util.function.UnaryOperator;
 
 /// Our parts under the names of the golden cases: each reads its settings and calls the class that models use.
@@ -117,11 +116,6 @@ public final class Components {
             throw new IllegalArgumentException("component " + name + " is not known here");
         }
         return c;
-    }
-
-    /// The names of all components.
-    public static Set<String> names() {
-        return ALL.keySet();
     }
 
     private static Map<String, Tensor> y(Tensor y) {

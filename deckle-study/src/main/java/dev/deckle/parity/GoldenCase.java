@@ -143,8 +143,7 @@ public final class GoldenCase {
             return all("output").containsKey(output);
         }
 
-        /// @throws IllegalArgumentException if the case has no such parameter
-        public int[] parameterShape(String name) {
+        private int[] parameterShape(String name) {
             Tensor t = all("param").get(name);
             if (t == null) {
                 throw new IllegalArgumentException("param." + name + " is missing");

@@ -3,7 +3,7 @@ package dev.deckle.x86;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
+import static org.junit.jupiter.api.Assumptions.abort;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -100,9 +100,7 @@ class DisassemblyTest {
             objdump = new ProcessBuilder("objdump", "-D", "-w", "-b", "binary", "-m", "i386:x86-64", file.toString())
                     .redirectErrorStream(true).start();
         } catch (IOException e) {
-            System.out.println("not checked, because there is no objdump (binutils): " + e.getMessage());
-            assumeTrue(false, "needs objdump");
-            throw e;
+            return abort("not checked, because there is no objdump (binutils): " + e.getMessage());
         }
         String listing = new String(objdump.getInputStream().readAllBytes());
         assertEquals(0, objdump.waitFor(), listing);
