@@ -5,9 +5,7 @@ import dev.deckle.tensor.Functional;
 import dev.deckle.tensor.Shape;
 import dev.deckle.tensor.Tensor;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
-import java.util.Objects;
 import java.util.stream.IntStream;
 
 /// A [KvCache] in blocks of a few positions, as an operating system keeps memory in pages: a sequence takes blocks as
@@ -29,14 +27,12 @@ import java.util.stream.IntStream;
 /// - **PyTorch**: vLLM's block manager, whose blocks are of 16 positions too; transformers' `PagedAttentionCache`.
 /// - **Classic mistake**: writing into the last, partly filled block of a fork without looking at its reference count:
 ///   the sequences overwrite each other's newest position. And copying it for every fork: only writers need a copy.
-public final class PagedKvCache implements KvCache {
+public final class PagedKvCache extends CacheRows {
     /// Positions in a block, unless told otherwise.
     public static final int BLOCK_SIZE = 16;
 
     private final Blocks blocks;
-    private final int capacity;
-    private List<BlockTable> tables = List.of(); // one a row of the batch
-    private int length;
+    private List<BlockTable> tables = List.of(); // one a row of the batch; a table begins behind the row's padding
     private boolean closed;
 
     /// Blocks of 16 positions, as many as the sequences need if they share nothing.
@@ -56,7 +52,7 @@ public final class PagedKvCache implements KvCache {
     }
 
     private PagedKvCache(int capacity, Blocks blocks) {
-        this.capacity = capacity;
+        super(capacity);
         this.blocks = blocks;
         blocks.users++;
     }
@@ -64,9 +60,9 @@ public final class PagedKvCache implements KvCache {
     /// Another cache with the same blocks, in which every row begins with the first `positions` of this one's: prompts
     /// that begin alike are computed, and kept, once. Each is closed for itself.
     public PagedKvCache fork(int positions) {
-        PagedKvCache fork = new PagedKvCache(capacity, blocks);
-        fork.length = Math.min(length, positions);
-        fork.tables = tables.stream().map(t -> t.fork(fork.length)).toList();
+        PagedKvCache fork = new PagedKvCache(capacity(), blocks);
+        fork.begin(this, Math.min(length(), positions));
+        fork.tables = forked(fork.length(), IntStream.range(0, tables.size()).toArray());
         return fork;
     }
 
@@ -81,56 +77,70 @@ public final class PagedKvCache implements KvCache {
     }
 
     @Override
-    public int length() {
-        return length;
-    }
-
-    @Override
-    public int capacity() {
-        return capacity;
-    }
-
-    @Override
     public KeysValues append(int layer, Tensor keys, Tensor values) {
-        KvCache.requireNoGrad(keys, values);
-        int to = length + keys.dim(2);
-        if (to > capacity) {
-            throw ContiguousKvCache.full(this, keys.dim(2));
-        }
+        int to = fits(keys, values);
         if (tables.isEmpty()) {
-            tables = IntStream.range(0, keys.dim(0)).mapToObj(_ -> new BlockTable(blocks.pool)).toList();
+            tables = IntStream.range(0, rows()).mapToObj(_ -> new BlockTable(blocks.pool)).toList();
         }
-        if (tables.size() != keys.dim(0)) {
-            throw ContiguousKvCache.otherBatch(tables.size(), keys);
-        }
-        for (BlockTable table : tables) {
-            blocks.copy(table.write(length, to)); // in all layers, at the first one that writes
+        for (int r = 0; r < rows(); r++) {
+            blocks.copy(tables.get(r).write(place(r, length()), place(r, to))); // in all layers, at the first to write
         }
         Layer at = blocks.layer(layer, keys, values);
-        at.keys.write(keys, tables, length);
-        at.values.write(values, tables, length);
-        return new KeysValues(at.keys.gather(tables, to), at.values.gather(tables, to));
+        write(at.keys, keys);
+        write(at.values, values);
+        Tensor places = places(to);
+        return new KeysValues(at.keys.gather(places), at.values.gather(places));
+    }
+
+    /// x (B, G, T, D) to the indices from the length on.
+    private void write(Store store, Tensor x) {
+        int to = length() + x.dim(2);
+        Tensor byPosition = x.transpose(1, 2); // (B, T, G, D)
+        for (int r = 0; r < rows(); r++) {
+            int size = blocks.pool.blockSize();
+            for (int p = place(r, length()), n; p < place(r, to); p += n) {
+                n = Math.min(place(r, to) - p, size - p % size);
+                int t = p + padding(r) - length();
+                store.write(byPosition.slice(0, r, r + 1).slice(1, t, t + n), tables.get(r).blockOf(p), p % size);
+            }
+        }
+    }
+
+    /// Which place of the pool has each of the first `to` indices of each row, counted in positions: (B, to). Padding
+    /// is sent to place 0, whatever is there: nobody looks at it.
+    private Tensor places(int to) {
+        long[] places = new long[rows() * to];
+        int size = blocks.pool.blockSize();
+        for (int r = 0; r < rows(); r++) {
+            for (int i = padding(r); i < to; i++) {
+                int p = place(r, i);
+                places[r * to + i] = (long) tables.get(r).blockOf(p) * size + p % size;
+            }
+        }
+        return Tensor.of(places, rows(), to);
+    }
+
+    /// Where index i of a row is in its table.
+    private int place(int row, int i) {
+        return Math.max(0, i - padding(row));
+    }
+
+    private List<BlockTable> forked(int length, int... rows) {
+        return IntStream.of(rows).mapToObj(r -> tables.get(r).fork(place(r, length))).toList();
     }
 
     @Override
-    public void advance(int positions) {
-        length += positions;
-    }
-
-    @Override
-    public void truncate(int length) {
-        this.length = Math.min(this.length, KvCache.requireLength(length));
-        tables.forEach(t -> t.truncate(this.length));
+    void cut(int length) {
+        for (int r = 0; r < rows(); r++) {
+            tables.get(r).truncate(place(r, length));
+        }
     }
 
     /// Counts references, copies nothing.
     @Override
-    public void reorder(int... rows) {
+    void pick(int... rows) {
         List<BlockTable> old = tables;
-        for (int row : rows) {
-            Objects.checkIndex(row, old.size());
-        }
-        tables = IntStream.of(rows).mapToObj(r -> old.get(r).fork(length)).toList();
+        tables = forked(length(), rows);
         old.forEach(BlockTable::close);
     }
 
@@ -211,33 +221,15 @@ public final class PagedKvCache implements KvCache {
             rows().slice(0, c.from(), c.from() + 1).copyInto(rows().slice(0, c.to(), c.to() + 1));
         }
 
-        /// x (B, G, T, D) to positions `from` on.
-        void write(Tensor x, List<BlockTable> tables, int from) {
-            Tensor byPosition = x.transpose(1, 2); // (B, T, G, D)
-            int size = owner.pool.blockSize();
-            int t = x.dim(2);
-            for (int b = 0; b < tables.size(); b++) {
-                for (int i = 0, n; i < t; i += n) {
-                    int place = (from + i) % size;
-                    n = Math.min(t - i, size - place);
-                    int block = tables.get(b).blockOf(from + i);
-                    byPosition.slice(0, b, b + 1).slice(1, i, i + n) // (1, n, G, D)
-                            .copyInto(rows().slice(0, block, block + 1).slice(1, place, place + n));
-                }
-            }
+        /// x (1, n, G, D) into a block from a place on.
+        void write(Tensor x, int block, int place) {
+            x.copyInto(rows().slice(0, block, block + 1).slice(1, place, place + x.dim(1)));
         }
 
-        /// The first `positions` of all tables: (B, G, positions, D).
-        Tensor gather(List<BlockTable> tables, int positions) {
-            int n = Math.ceilDiv(positions, owner.pool.blockSize());
-            int[] ids = tables.stream().flatMapToInt(t -> Arrays.stream(t.blocks()).limit(n)).toArray(); // (B * n)
-            boolean inARow = tables.size() == 1 && IntStream.range(0, n).allMatch(i -> ids[i] == ids[0] + i);
-            Tensor found = inARow ? rows().slice(0, ids[0], ids[0] + n)
-                    : Functional.embedding(rows().reshape(rows.dim(0), -1),
-                            Tensor.of(Arrays.stream(ids).asLongStream().toArray(), tables.size(), n));
-            return found.reshape(tables.size(), -1, rows.dim(2), rows.dim(3)) // (B, n * block_size, G, D)
-                    .slice(1, 0, positions)
-                    .transpose(1, 2); // (B, G, positions, D)
+        /// What is at places (B, S): (B, G, S, D).
+        Tensor gather(Tensor places) {
+            Tensor found = Functional.embedding(rows().reshape(rows.dim(0) * rows.dim(1), -1), places); // (B, S, G * D)
+            return found.reshape(places.dim(0), places.dim(1), rows.dim(2), rows.dim(3)).transpose(1, 2);
         }
     }
 }
