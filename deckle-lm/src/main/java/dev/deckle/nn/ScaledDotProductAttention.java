@@ -23,15 +23,21 @@ import java.util.Optional;
 ///
 /// @param scale multiplies the scores
 /// @param causal query i sees keys up to i + S - T
+/// @param window how many of these it sees, the last ones; 0 for all
 /// @param dropout acts on the weights
-public record ScaledDotProductAttention(double scale, boolean causal, Dropout dropout) {
+public record ScaledDotProductAttention(double scale, boolean causal, int window, Dropout dropout) {
+    /// Without a window.
+    public ScaledDotProductAttention(double scale, boolean causal, Dropout dropout) {
+        this(scale, causal, 0, dropout);
+    }
+
     /// Through the fused kernel where no dropout acts.
     public Tensor forward(Tensor q, Tensor k, Tensor v, Optional<Tensor> mask, Pass pass) {
         if (dropout.p() > 0 && pass.random().isPresent()) {
             return forwardWithWeights(q, k, v, mask, pass).output(); // dropout acts on what the kernel never stores
         }
         return Functional.attention(q, k, v, mask.map(m -> AttentionMask.additive(visible(m, q, k), q.dtype())), causal,
-                scale);
+                window, scale);
     }
 
     /// Step by step.
@@ -42,7 +48,7 @@ public record ScaledDotProductAttention(double scale, boolean causal, Dropout dr
         scores = scores.reshape(d[0], d[1], d[2], s); // (B, H, T, S)
         Optional<Tensor> sees = mask.map(m -> visible(m, q, k));
         if (causal) {
-            Tensor past = AttentionMask.causal(d[2], s);
+            Tensor past = AttentionMask.causal(d[2], s, window);
             sees = Optional.of(sees.map(seen -> seen.where(past, past)).orElse(past)); // both
         }
         Tensor all = scores;

@@ -35,6 +35,11 @@ public record Cost(long flops, long bytes) {
         long t = a.query().dim(2);
         long s = a.key().dim(2);
         long hidden = a.causal() ? t * (t - 1) / 2 : 0; // scores that no query sees
+        if (a.window() > 0) { // the first query sees beyond - t + window too many keys to its left, each other one more
+            long beyond = Math.max(0, s - a.window());
+            long first = Math.max(0, beyond - t + 1);
+            hidden += (first + beyond) * (beyond - first + 1) / 2;
+        }
         long scores = Math.max(0, t * s - hidden) * a.query().dim(0) * a.query().dim(1);
         return new Cost(scores * (2L * a.query().dim(3) + 2L * y.dim(3) + 4), moved(a, y));
     }

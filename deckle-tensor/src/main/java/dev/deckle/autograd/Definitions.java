@@ -88,7 +88,7 @@ public final class Definitions {
             scores = scores.add(a.mask().get());
         }
         if (a.causal()) {
-            scores = scores.add(causalMask(scores.dtype(), t, s));
+            scores = scores.add(causalMask(scores.dtype(), t, s, a.window()));
         }
         // a row that sees nothing: -Infinity minus -Infinity is not a number, so its maximum counts as 0 and its sum as
         // 1
@@ -104,12 +104,13 @@ public final class Definitions {
         return p.div(sum.where(some, Tensor.full(type, 1, 1))).matmul(v); // (B, H, T, E)
     }
 
-    /// 0 where query i sees key j, j <= i + s - t, else -Infinity: (t, s).
-    public static Tensor causalMask(DType dtype, int t, int s) {
+    /// 0 where query i sees key j, i + s - t - window < j <= i + s - t, else -Infinity: (t, s). A window of 0 is none.
+    public static Tensor causalMask(DType dtype, int t, int s, int window) {
         double[] m = new double[t * s];
         for (int i = 0; i < t; i++) {
+            int last = i + s - t;
             for (int j = 0; j < s; j++) {
-                m[i * s + j] = j <= i + s - t ? 0 : Double.NEGATIVE_INFINITY;
+                m[i * s + j] = j <= last && (window == 0 || last - j < window) ? 0 : Double.NEGATIVE_INFINITY;
             }
         }
         return Tensor.of(m, t, s).to(dtype);

@@ -57,7 +57,7 @@ public final class Attend {
         int t = q.dim(2);
         int s = k.dim(2);
         return new FlashAttention.Shape(q.dtype(), q.dim(0), q.dim(1), k.dim(1), t, s, q.dim(3), op.value().dim(3),
-                op.scale(), op.causal() ? s - t : FlashAttention.Shape.NOT_CAUSAL,
+                op.scale(), op.causal() ? s - t : FlashAttention.Shape.NOT_CAUSAL, op.window(),
                 mask.map(Attend::view).orElse(FlashAttention.View.NONE));
     }
 

@@ -58,11 +58,12 @@ public final class FlashAttention {
     /// @param valueDim columns of values and outputs
     /// @param causalOffset query i sees the keys 0..i + causalOffset: `keys - queries` lines up the last query with the
     ///     last key; [#NOT_CAUSAL] shows all keys to all queries
+    /// @param window how many keys a query sees at most, the last of those that causality leaves it; 0 for all
     /// @param mask (batch, heads, queries, keys), added to the scaled scores, where -Infinity hides a key; or
     ///     [View#NONE]
     public record Shape(
             DType t, int batch, int heads, int kvHeads, int queries, int keys, int dim, int valueDim,
-            double scale, long causalOffset, View mask) {
+            double scale, long causalOffset, int window, View mask) {
         public static final long NOT_CAUSAL = Integer.MAX_VALUE;
 
         public Shape {
@@ -85,6 +86,11 @@ public final class FlashAttention {
         /// How many keys the queries up to i see.
         private int keysUpTo(int i) {
             return Math.clamp(visible(i, 0), 0, keys);
+        }
+
+        /// The first key that query i sees.
+        private int firstKey(int i) {
+            return window == 0 ? 0 : Math.clamp(visible(i, 0) - window, 0, keys);
         }
 
         private long maskAt(int b, int h, int i, int j) {
@@ -124,10 +130,11 @@ public final class FlashAttention {
             ScalarKernels.set(t, max, r, Double.NEGATIVE_INFINITY);
         }
         int end = s.keysUpTo(i + n - 1);
-        for (int j = 0; j < end; j += KEY_BLOCK) {
+        for (int j = s.firstKey(i); j < end; j += KEY_BLOCK) {
             int cols = Math.min(KEY_BLOCK, end - j);
             products.matmul(t, n, cols, s.dim, q.at(t, b, h, i), q.rowStride, 1, k.at(t, b, kv, j), 1, k.rowStride,
                     scores, KEY_BLOCK, false, Team.serial());
+            hideBeforeWindow(s, i, n, j, cols, scores);
             rows.attentionTile(t, scores, KEY_BLOCK, n, cols, s.visible(i, j), s.maskAt(b, h, i, j), s.mask.rowStride,
                     s.scale, max, sum, o, s.valueDim, s.valueDim);
             products.matmul(t, n, s.valueDim, cols, scores, KEY_BLOCK, 1, v.at(t, b, kv, j), v.rowStride, 1,
@@ -139,6 +146,17 @@ public final class FlashAttention {
             // no sum: nothing was seen, and o is 0
             ScalarKernels.set(t, lse, ((long) b * s.heads + h) * s.queries + i + r, l == 0 ? m : m + Math.log(l));
             rows.affine(t, o + s.bytes(r * s.valueDim), l == 0 ? 0 : 1 / l, 0, out.at(t, b, h, i + r), s.valueDim);
+        }
+    }
+
+    /// The scores of keys that have left the window of their query, in a tile of n queries from i on and `cols` keys
+    /// from j on.
+    private static void hideBeforeWindow(Shape s, int i, int n, int j, int cols, long scores) {
+        for (int r = 0; r < n; r++) {
+            int hidden = Math.min(s.firstKey(i + r) - j, cols);
+            for (int c = 0; c < hidden; c++) {
+                ScalarKernels.set(s.t, scores, (long) r * KEY_BLOCK + c, Double.NEGATIVE_INFINITY);
+            }
         }
     }
 
@@ -174,13 +192,14 @@ public final class FlashAttention {
         long p = Scratch.bytes(SCORES, s.bytes(QUERY_BLOCK * KEY_BLOCK)); // (n, KEY_BLOCK)
         long ds = Scratch.bytes(SCORES_GRAD, s.bytes(QUERY_BLOCK * KEY_BLOCK)); // (n, KEY_BLOCK)
         int end = s.keysUpTo(i + n - 1);
-        for (int j = 0; j < end; j += KEY_BLOCK) {
+        for (int j = s.firstKey(i); j < end; j += KEY_BLOCK) {
             int cols = Math.min(KEY_BLOCK, end - j);
             products.matmul(t, n, cols, s.dim, q.at(t, b, h, i), q.rowStride, 1, k.at(t, b, kv, j), 1, k.rowStride,
                     p, KEY_BLOCK, false, Team.serial());
             // dp = dout v^T
             products.matmul(t, n, cols, s.valueDim, dout.at(t, b, h, i), dout.rowStride, 1,
                     v.at(t, b, kv, j), 1, v.rowStride, ds, KEY_BLOCK, false, Team.serial());
+            hideBeforeWindow(s, i, n, j, cols, p);
             rows.attentionTileGrad(t, p, ds, KEY_BLOCK, n, cols, s.visible(i, j), s.maskAt(b, h, i, j),
                     s.mask.rowStride, s.scale, lse + s.bytes(i), delta + s.bytes(i));
             // dv += p^T dout

@@ -63,8 +63,14 @@ public final class Functional {
     /// @param causal query i sees keys up to i + S - T: the last query sees every key, as decoding with a cache needs
     public static Tensor attention(
             Tensor query, Tensor key, Tensor value, Optional<Tensor> mask, boolean causal, double scale) {
+        return attention(query, key, value, mask, causal, 0, scale);
+    }
+
+    /// The same where each query sees its own key and the `window - 1` before it only (Beltagy et al. 2020); 0 for all.
+    public static Tensor attention(
+            Tensor query, Tensor key, Tensor value, Optional<Tensor> mask, boolean causal, int window, double scale) {
         Shape rows = query.rank() == 4 ? query.shape().slice(0, 3) : Shape.SCALAR;
-        var op = new Op.Attention(query, key, value, mask, causal, scale, Tensor.empty(query.dtype(), rows));
+        var op = new Op.Attention(query, key, value, mask, causal, window, scale, Tensor.empty(query.dtype(), rows));
         if (mask.isPresent() && mask.get().requiresGrad() && NoGrad.recording()) {
             Shapes.of(op);
             return Definitions.of(op).orElseThrow(); // a learned bias: the tiles keep no gradient for each score

@@ -176,6 +176,8 @@ final class Shapes {
             Shape full = Shape.of(q.dim(0), q.dim(1), q.dim(2), k.dim(2));
             require(m.shape().expandsTo(full), op, m, "cannot mask scores of shape " + full);
         });
+        require(op.window() == 0 || op.window() > 0 && op.causal() && op.scale() > 0, op, q, "with window "
+                + op.window() + ": a window of at least 1 is over a causal past, with a positive scale");
         return new Result(floating(op, q).dtype(), q.shape().with(3, v.dim(3)));
     }
 
