@@ -35,6 +35,11 @@ public record Pass(Optional<Generator> random, Optional<KvCache> cache) {
         return cache.map(KvCache::length).orElse(0);
     }
 
+    /// The keys and values of all positions up to those of the pass, which the cache, if there is one, now holds too.
+    public KvCache.KeysValues append(int layer, Tensor keys, Tensor values) {
+        return cache.map(c -> c.append(layer, keys, values)).orElseGet(() -> new KvCache.KeysValues(keys, values));
+    }
+
     /// The position of each of `queries` tokens in its own sequence: (B, queries) I64, 0 for padding. Empty where that
     /// is [#position] and what follows, in every row.
     public Optional<Tensor> positions(int queries) {
