@@ -61,7 +61,8 @@ public final class DeepseekV3 implements CausalLm {
             int n_routed_experts, int n_shared_experts, int moe_intermediate_size,
             ExpertRouter.GroupedSigmoid choice) {
         static Experts read(ConfigReader c) {
-            int n = c.integer("n_routed_experts", 1, 1 << 14, 256);
+            // some files have the name of other families
+            int n = c.integer(c.has("num_local_experts") ? "num_local_experts" : "n_routed_experts", 1, 1 << 14, 256);
             int groups = c.integer("n_group", 1, n, 8);
             if (n % groups != 0 || n / groups < 2) {
                 throw c.bad("n_group", "groups of two or more that divide n_routed_experts " + n);

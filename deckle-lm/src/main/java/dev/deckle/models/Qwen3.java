@@ -60,7 +60,8 @@ public final class Qwen3 implements CausalLm {
     /// The mixtures' keys.
     record Experts(int num_experts, int num_experts_per_tok, int moe_intermediate_size, boolean norm_topk_prob) {
         static Experts read(ConfigReader c) {
-            int n = c.integer("num_experts", 1, 1 << 14, 128);
+            // written by transformers 5 under another name
+            int n = c.integer(c.has("num_experts") ? "num_experts" : "num_local_experts", 1, 1 << 14, 128);
             return new Experts(n, c.integer("num_experts_per_tok", 1, n, 8),
                     c.integer("moe_intermediate_size", 1, 1 << 24, 768), c.flag("norm_topk_prob", false));
         }

@@ -59,7 +59,7 @@ class LlamaTest {
     void gradientsOfTheWholeDecoder(boolean tied) {
         ModelMemory memory = new ModelMemory();
         Llama.Config c = config(tied, 0);
-        try (Llama model = new Llama(c, c.json(), Weights.init(memory, new Generator(1), DType.F64), memory)) {
+        try (Llama model = new Llama(c, c.json(0), Weights.init(memory, new Generator(1), DType.F64), memory)) {
             Tensor ids = ids(2, 5);
             Tensor targets = ids(1, 10).reshape(-1);
             double worst = GradCheck.worst(
@@ -175,11 +175,11 @@ class LlamaTest {
         "num_key_value_heads|4|num_key_value_heads is 4, expected a divisor of num_attention_heads 6",
         "head_dim|3|head_dim is 3, expected an even number",
         "rms_norm_eps|-1|rms_norm_eps is -1, expected a number above 0",
-        "model_type|\"bert\"|model_type is \"bert\", expected one of llama",
-        "hidden_act|\"relu\"|hidden_act is \"relu\", expected silu",
+        "model_type|\"bert\"|model_type is \"bert\", expected one of deepseek_v3, gemma",
+        "hidden_act|\"maxout\"|hidden_act is \"maxout\", expected one of gelu",
         "tie_word_embeddings|1|tie_word_embeddings is 1, expected true or false",
         "vocab_size|null|vocab_size is null, expected a number",
-        "rope_parameters|{\"rope_type\":\"spiral\"}|rope_type is \"spiral\", expected default, linear, llama3 or yarn",
+        "rope_parameters|{\"rope_type\":\"spiral\"}|rope_type is \"spiral\", expected default, linear, dynamic",
         "num_hidden_layers|9999|is missing"
     })
     void configurationsThatDoNotFitAreExplained(String key, String value, String expected) throws IOException {
