@@ -51,6 +51,10 @@ class BackendsTest {
                     in -> in.get(0).t().matmul(in.get(1))));
             all.add(new Case("linear" + at, new int[][] {{2, m, k}, {n, k}, {n}},
                     in -> Functional.linear(in.get(0), in.get(1), Optional.of(in.get(2)))));
+            all.add(new Case("linear of bf16" + at, new int[][] {{2, m, k}, {n, k}, {n}},
+                    in -> halfLinear(in.get(0), in.get(1), Optional.of(in.get(2)))));
+            all.add(new Case("product with bf16" + at, new int[][] {{m, k}, {n, k}},
+                    in -> halfLinear(in.get(0), in.get(1), Optional.empty())));
             all.add(new Case("swiglu" + at, new int[][] {{2, n}, {2, n}},
                     in -> Functional.swiglu(in.get(0), in.get(1))));
             if (n > 0) {
@@ -86,6 +90,17 @@ class BackendsTest {
         return all;
     }
 
+    /// With a frozen weight of BF16; in F64, what that means: both rounded, x with the gradient of what it was.
+    private static Tensor halfLinear(Tensor x, Tensor w, Optional<Tensor> bias) {
+        Tensor half = w.detach().to(DType.BF16);
+        if (x.dtype() == DType.F64) {
+            Tensor rounding = x.detach().to(DType.BF16).to(DType.F64).sub(x.detach());
+            return Functional.linear(x.add(rounding), half.to(DType.F64), bias);
+        }
+        Tensor weight = w.isContiguous() ? half : half.t().contiguous().t();
+        return bias.isPresent() ? Functional.linear(x, weight, bias) : x.matmul(weight.t());
+    }
+
     /// The result and the gradients of all inputs, for a weighted sum of the result.
     private static List<Tensor> run(Case c, DType t, boolean strided) {
         Generator random = new Generator(1);
@@ -98,7 +113,7 @@ class BackendsTest {
             in.add(x.requireGrad());
         }
         Tensor y = c.f.apply(in);
-        Tensor weights = new Generator(2).randn(y.shape().toArray()).to(t);
+        Tensor weights = new Generator(2).randn(y.shape().toArray()).to(DType.BF16).to(t); // BF16 rounds gradients too
         y.mul(weights).sum().backward();
         List<Tensor> results = new ArrayList<>(List.of(y));
         in.forEach(x -> results.add(x.leaf().orElseThrow().isEmpty() ? Tensor.zeros(t, x.shape()) : x.grad()));
@@ -156,6 +171,10 @@ class BackendsTest {
         List<Case> large = List.of(
                 new Case("linear", new int[][] {{301, 190}, {177, 190}, {177}},
                         in -> Functional.linear(in.get(0), in.get(1), Optional.of(in.get(2)))),
+                new Case("linear of bf16", new int[][] {{301, 190}, {177, 190}, {177}},
+                        in -> halfLinear(in.get(0), in.get(1), Optional.of(in.get(2)))),
+                new Case("few rows of bf16", new int[][] {{3, 1190}, {1177, 1190}, {1177}},
+                        in -> halfLinear(in.get(0), in.get(1), Optional.of(in.get(2)))),
                 new Case("attention", new int[][] {{2, 4, 133, 24}, {2, 2, 133, 24}, {2, 2, 133, 24}},
                         in -> Functional.attention(in.get(0), in.get(1), in.get(2), Optional.empty(), true, 0.2)),
                 new Case("norms", new int[][] {{900, 131}, {131}, {131}}, in -> Functional.layerNorm(
@@ -173,6 +192,26 @@ class BackendsTest {
                     assertTrue(Arrays.equals(first.get(i), now.get(i)), c.name + " with " + threads + " threads");
                 }
                 first = now;
+            }
+        }
+    }
+
+    /// Decoding and prefill see the same numbers: rounding does not depend on how many rows there are.
+    @Test
+    void aRowOfBf16IsTheSameAmongFewAndMany() {
+        Tensor x = new Generator(1).randn(300, 129);
+        Tensor w = new Generator(2).randn(90, 129).to(DType.BF16);
+        for (Door.Backend b : Door.current().backends()) {
+            if (b.kernels().isPresent()) {
+                Door door = Door.only(b.name());
+                double[] all = door.during(() -> Functional.linear(x, w, Optional.empty())).toDoubles();
+                for (int rows : new int[] {1, 5, 16, 17}) {
+                    double[] few = door.during(() -> Functional.linear(x.slice(0, 0, rows), w, Optional.empty()))
+                            .toDoubles();
+                    for (int i = 0; i < few.length; i++) {
+                        assertEquals(all[i], few[i], 1e-5, b.name() + " " + rows + " rows at " + i);
+                    }
+                }
             }
         }
     }

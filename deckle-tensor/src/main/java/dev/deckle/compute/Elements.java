@@ -1,5 +1,6 @@
 package dev.deckle.compute;
 
+import dev.deckle.kernel.Bf16;
 import dev.deckle.kernel.Native;
 import dev.deckle.tensor.DType;
 import java.lang.foreign.ValueLayout;
@@ -13,7 +14,7 @@ public final class Elements {
             case F64 -> Native.ALL.get(ValueLayout.JAVA_DOUBLE, address + 8 * index);
             case F32 -> Native.getFloat(address + 4 * index);
             case F16 -> Float.float16ToFloat(getShort(address + 2 * index));
-            case BF16 -> Float.intBitsToFloat(getShort(address + 2 * index) << 16);
+            case BF16 -> Bf16.get(address + 2 * index);
             case I64, I32, U8, BOOL -> getLong(t, address, index);
         };
     }
@@ -23,7 +24,7 @@ public final class Elements {
             case F64 -> Native.ALL.set(ValueLayout.JAVA_DOUBLE, address + 8 * index, value);
             case F32 -> Native.setFloat(address + 4 * index, (float) value);
             case F16 -> setShort(address + 2 * index, Float.floatToFloat16((float) value));
-            case BF16 -> setShort(address + 2 * index, bf16((float) value));
+            case BF16 -> Bf16.set(address + 2 * index, (float) value);
             case I64, I32, U8 -> setLong(t, address, index, (long) value);
             case BOOL -> setLong(t, address, index, value != 0 ? 1 : 0);
         }
@@ -46,12 +47,6 @@ public final class Elements {
             case U8, BOOL -> Native.ALL.set(ValueLayout.JAVA_BYTE, address + index, (byte) value);
             case F64, F32, F16, BF16 -> throw new IllegalArgumentException(t + " elements are not integers");
         }
-    }
-
-    /// The nearest bfloat16, ties to even; NaN stays NaN.
-    public static short bf16(float f) {
-        int bits = Float.floatToRawIntBits(f);
-        return (short) (f != f ? bits >>> 16 | 0x40 : bits + 0x7FFF + (bits >>> 16 & 1) >>> 16);
     }
 
     private static short getShort(long address) {

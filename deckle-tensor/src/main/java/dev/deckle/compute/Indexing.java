@@ -1,5 +1,6 @@
 package dev.deckle.compute;
 
+import dev.deckle.kernel.Bf16;
 import dev.deckle.kernel.BinaryFn;
 import dev.deckle.kernel.Door;
 import dev.deckle.kernel.Family;
@@ -14,22 +15,34 @@ import java.lang.ref.Reference;
 public final class Indexing {
     private Indexing() {}
 
-    /// Rows of weight (n, d) for ids (...).
+    /// Rows of weight (n, d) for ids (...); BF16 becomes F32.
     public static Tensor embedding(Tensor weight, Tensor ids) {
         Tensor table = Pointwise.contiguous(weight);
         Tensor index = checked("Embedding", Pointwise.contiguous(ids), weight.dim(0));
         int d = weight.dim(1);
-        Tensor y = Tensor.empty(weight.dtype(), ids.shape().concat(Shape.of(d)));
+        boolean half = weight.dtype() == DType.BF16;
+        Tensor y = Tensor.empty(half ? DType.F32 : weight.dtype(), ids.shape().concat(Shape.of(d)));
         long row = (long) d * weight.dtype().bytes();
         long ta = table.address();
         long ia = index.address();
         long ya = y.address();
         Work.rows(ids.numel(), d, (from, to) -> {
             for (long i = from; i < to; i++) {
-                Native.copy(ta + Native.getLong(ia + 8 * i) * row, ya + i * row, row);
+                long at = ta + Native.getLong(ia + 8 * i) * row;
+                if (half) {
+                    widen(at, ya + i * 4 * d, d);
+                } else {
+                    Native.copy(at, ya + i * row, row);
+                }
             }
         }, table, index, y);
         return y;
+    }
+
+    private static void widen(long from, long to, int n) {
+        for (int i = 0; i < n; i++) {
+            Native.setFloat(to + 4L * i, Bf16.get(from + 2L * i));
+        }
     }
 
     /// Adds each row of dy (..., d) to row ids[...] of dw (n, d), in order: tasks share the columns, so no two write to

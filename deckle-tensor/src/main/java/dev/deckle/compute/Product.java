@@ -47,7 +47,7 @@ public final class Product {
 
     /// c = a b, or c += a b: all matrices, c in row-major order.
     public static void into(Tensor c, Tensor a, Tensor b, boolean accumulate) {
-        DType t = c.dtype();
+        DType t = b.dtype(); // BF16 weights go with F32
         Door.current()
                 .of(Family.MATMUL, t)
                 .matmul(t, c.dim(0), c.dim(1), a.dim(1), a.address(), a.stride(0), a.stride(1), b.address(),

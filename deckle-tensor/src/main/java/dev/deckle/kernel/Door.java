@@ -30,6 +30,7 @@ public final class Door {
     private final List<Backend> backends;
     private final Map<Family, Kernels> f32 = new EnumMap<>(Family.class);
     private final Map<Family, Kernels> f64 = new EnumMap<>(Family.class);
+    private final Kernels bf16;
 
     private Door(List<Backend> backends) {
         this.backends = List.copyOf(backends);
@@ -37,6 +38,7 @@ public final class Door {
             f32.put(f, first(f, DType.F32));
             f64.put(f, first(f, DType.F64));
         }
+        bf16 = first(Family.MATMUL, DType.BF16);
     }
 
     /// The kernels in force on this thread.
@@ -68,8 +70,11 @@ public final class Door {
         return ScopedValue.where(OVERRIDE, this).call(work::get);
     }
 
-    /// What runs a family of kernels for a type of number.
+    /// What runs a family of kernels for a type of number. BF16 has products only.
     public Kernels of(Family family, DType t) {
+        if (t == DType.BF16 && family == Family.MATMUL) {
+            return bf16;
+        }
         return switch (t) {
             case F32 -> f32.get(family);
             case F64 -> f64.get(family);

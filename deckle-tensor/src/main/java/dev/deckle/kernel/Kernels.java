@@ -11,8 +11,9 @@ import dev.deckle.tensor.DType;
 ///
 /// **Determinism.** The result of a call depends on its arguments only, never on the thread or the thread count.
 ///
-/// **Types.** `t` is the type of all floating-point operands, F32 or F64. A backend implements the families and types
-/// that it [#supports] and leaves the others alone. [ScalarKernels] implements all of them and is the definition.
+/// **Types.** `t` is the type of all floating-point operands, F32 or F64; only [#matmul] also knows BF16. A backend
+/// implements the families and types that it [#supports] and leaves the others alone. [ScalarKernels] implements all of
+/// them and is the definition.
 public interface Kernels {
     /// `scalar`, `vector`, `x86`.
     String name();
@@ -60,6 +61,10 @@ public interface Kernels {
     /// likewise for B, so NN, NT, TN and TT are one call: one of the two strides of each operand is 1. C has rows of
     /// unit stride `crs` apart. `team` may be used to share the work (its results must not depend on the thread count);
     /// [Team#serial()] keeps the call on its thread. `k` = 0 gives zeros (or leaves C).
+    ///
+    /// With `t` BF16, B is of BF16 and A and C of F32: A is rounded to BF16 (to nearest, ties to even), and the
+    /// products are added up in F32. Numbers below the smallest normal one may count as 0, as the processors' units
+    /// have it.
     default void matmul(
             DType t, int m, int n, int k,
             long a, long ars, long acs, long b, long brs, long bcs, long c, long crs, boolean accumulate, Team team) {

@@ -38,7 +38,7 @@ public final class ScalarKernels implements Kernels {
 
     @Override
     public boolean supports(Family family, DType t) {
-        return t == DType.F32 || t == DType.F64;
+        return t == DType.F32 || t == DType.F64 || t == DType.BF16 && family == Family.MATMUL;
     }
 
     // ---- ELEMENTWISE
@@ -93,13 +93,17 @@ public final class ScalarKernels implements Kernels {
     public void matmul(
             DType t, int m, int n, int k,
             long a, long ars, long acs, long b, long brs, long bcs, long c, long crs, boolean accumulate, Team team) {
+        boolean half = t == DType.BF16;
+        DType s = half ? DType.F32 : t; // of A and C
         for (int i = 0; i < m; i++) {
             for (int j = 0; j < n; j++) {
-                double sum = accumulate ? get(t, c, i * crs + j) : 0;
+                double sum = accumulate ? get(s, c, i * crs + j) : 0;
                 for (int p = 0; p < k; p++) {
-                    sum += get(t, a, i * ars + p * acs) * get(t, b, p * brs + j * bcs);
+                    double x = get(s, a, i * ars + p * acs);
+                    long w = p * brs + j * bcs;
+                    sum += half ? Bf16.round((float) x) * (double) Bf16.get(b + 2 * w) : x * get(t, b, w);
                 }
-                set(t, c, i * crs + j, sum);
+                set(s, c, i * crs + j, sum);
             }
         }
     }

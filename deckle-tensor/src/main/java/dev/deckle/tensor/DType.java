@@ -2,6 +2,9 @@ package dev.deckle.tensor;
 
 /// What one element of a tensor is. Arithmetic runs in [#F32] and [#F64]; [#BF16] and [#F16] are storage types that are
 /// cast before they are computed with; integers are indices, [#BOOL] is a mask. There is no implicit promotion.
+///
+/// Weights in [#BF16] are the one exception: products and embeddings take them as they are, and give F32 (see
+/// [Op.MatMul]).
 public enum DType {
     F64(8, true),
     F32(4, true),

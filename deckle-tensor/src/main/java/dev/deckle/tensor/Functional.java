@@ -11,11 +11,13 @@ public final class Functional {
     private Functional() {}
 
     /// x W^T + b over the last dimension: x (..., in), weight (out, in), bias (out).
+    ///
+    /// A weight of BF16 goes with F32 for all else. Then x is rounded to BF16 and the products are added up in F32.
     public static Tensor linear(Tensor x, Tensor weight, Optional<Tensor> bias) {
         return Eager.run(new Op.Linear(x, weight, bias));
     }
 
-    /// Rows of weight (n, d) for ids (...): (..., d).
+    /// Rows of weight (n, d) for ids (...): (..., d), of the weight's type, or F32 for BF16.
     ///
     /// @throws IllegalArgumentException if an id is not in 0..n-1
     public static Tensor embedding(Tensor weight, Tensor ids) {

@@ -157,6 +157,12 @@ public sealed interface Op {
     // ---- products
 
     /// (..., m, k) times (..., k, n), or times one (k, n); leading dimensions equal.
+    ///
+    /// One (k, n) of BF16 may stand beside F32: the one place where types mix. **In a product with BF16 weights the
+    /// activations are rounded to BF16 (to nearest, ties to even) and the products are added up in F32**, which is what
+    /// the matrix units of processors do. It holds for every backend and any number of rows, so that decoding, prefill
+    /// and all backends agree to the order of the additions. The gradient of a is such a product too, and rounds the
+    /// gradient that comes in; the weights have none.
     record MatMul(Tensor a, Tensor b) implements Op {
         @Override
         public List<Tensor> inputs() {
@@ -164,7 +170,8 @@ public sealed interface Op {
         }
     }
 
-    /// x W^T + b: x (..., in), weight (out, in), bias (out).
+    /// x W^T + b: x (..., in), weight (out, in), bias (out). A weight of BF16 beside F32 is multiplied as [MatMul]
+    /// says.
     record Linear(Tensor x, Tensor weight, Optional<Tensor> bias) implements Op {
         @Override
         public List<Tensor> inputs() {
@@ -182,7 +189,7 @@ public sealed interface Op {
         }
     }
 
-    /// Rows of weight (n, d): ids (...) gives (..., d).
+    /// Rows of weight (n, d): ids (...) gives (..., d). Those of BF16 become F32, exactly.
     record Embedding(Tensor weight, Tensor ids) implements Op {
         @Override
         public List<Tensor> inputs() {

@@ -1,5 +1,6 @@
 package dev.deckle.tensor;
 
+import dev.deckle.autograd.NoGrad;
 import java.util.List;
 import java.util.stream.IntStream;
 
@@ -56,7 +57,9 @@ final class Shapes {
             case Op.Embedding(Tensor weight, Tensor ids) -> {
                 require(ids.dtype() == DType.I64, op, ids, "must be I64 ids");
                 require(weight.rank() == 2, op, weight, "must be (rows, width)");
-                yield new Result(weight.dtype(), ids.shape().concat(Shape.of(weight.dim(1))));
+                frozen(op, weight);
+                yield new Result(weight.dtype() == DType.BF16 ? DType.F32 : weight.dtype(),
+                        ids.shape().concat(Shape.of(weight.dim(1))));
             }
             case Op.Softmax(Tensor x, _) -> {
                 require(x.rank() > 0, op, x, "needs a dimension");
@@ -119,8 +122,9 @@ final class Shapes {
     }
 
     private static Result matmul(Op op, Tensor a, Tensor b) {
-        same(op, a, b);
-        floating(op, a);
+        product(op, a, b);
+        require(b.dtype() != DType.BF16 || b.rank() == 2, op, b, "must be one matrix (k, n) to be multiplied as BF16: "
+                + "cast it to F32 first");
         require(a.rank() >= 2 && b.rank() >= 2, op, a, "and " + b.shape() + " must both be matrices: use reshape or "
                 + "unsqueeze for a vector");
         require(a.dim(-1) == b.dim(-2), op, a, "times " + b.shape() + ": the inner sizes " + a.dim(-1) + " and "
@@ -134,7 +138,7 @@ final class Shapes {
     private static Result linear(Op.Linear op) {
         Tensor x = op.x();
         Tensor w = op.weight();
-        same(op, x, w);
+        product(op, x, w);
         require(w.rank() == 2, op, w, "must be (out, in) to be a weight");
         require(x.rank() >= 1 && x.dim(-1) == w.dim(1), op, x, "does not fit weight " + w.shape()
                 + ": the last size must be " + w.dim(1));
@@ -143,6 +147,21 @@ final class Shapes {
             require(b.shape().equals(Shape.of(w.dim(0))), op, b, "must be (" + w.dim(0) + ") to be the bias");
         });
         return new Result(floating(op, x).dtype(), x.shape().with(-1, w.dim(0)));
+    }
+
+    /// Both of one type, or BF16 weights for F32.
+    private static void product(Op op, Tensor x, Tensor weight) {
+        floating(op, x);
+        if (weight.dtype() == DType.BF16 && x.dtype() == DType.F32) {
+            frozen(op, weight);
+        } else {
+            same(op, x, weight);
+        }
+    }
+
+    private static void frozen(Op op, Tensor weight) {
+        require(weight.dtype() != DType.BF16 || !weight.requiresGrad() || !NoGrad.recording(), op, weight,
+                "requires a gradient, which BF16 weights cannot have: train in F32");
     }
 
     private static Result rope(Op.Rope op) {

@@ -59,6 +59,35 @@ class TensorTest {
         assertArrayEquals(new long[] {1L << 60 | 1}, Tensor.of(new long[] {1L << 60 | 1}).toLongs());
     }
 
+    /// In a product with BF16 weights x is rounded too, to even where it lies between: 1 + 2^-8 to 1, 1 + 3 2^-8 to
+    /// 1 + 2^-6. The sum is not: 256 + 1 + 2^-6 has more bits than BF16.
+    @Test
+    void weightsOfBf16() {
+        Tensor w = Tensor.of(new float[] {256, 1, 0.5f, -1}, 2, 2).to(DType.BF16);
+        Tensor a = Tensor.of(new float[] {1.00390625f, 1.01171875f, 3, Float.NaN}, 2, 2);
+        Tensor bias = Tensor.of(new float[] {0, 0.001953125f});
+        double[] expected = {257.015625, -0.513671875, Double.NaN, Double.NaN};
+        assertArrayEquals(expected, Functional.linear(a, w, Optional.of(bias)).toDoubles());
+        assertArrayEquals(expected, a.matmul(w.t()).add(bias).toDoubles());
+        Tensor rows = Functional.embedding(w, Tensor.of(new long[] {1, 0, 1}));
+        assertEquals(DType.F32, rows.dtype());
+        assertArrayEquals(new double[] {0.5, -1, 256, 1, 0.5, -1}, rows.toDoubles());
+
+        Tensor grown = Tensor.ones(2, 2).requireGrad().to(DType.BF16);
+        String trains = "BF16 (2, 2) requires a gradient, which BF16 weights cannot have: train in F32";
+        says("Linear: " + trains, () -> Functional.linear(a, grown, Optional.empty()));
+        says("MatMul: " + trains, () -> a.matmul(grown));
+        says("Embedding: " + trains, () -> Functional.embedding(grown, Tensor.of(new long[] {1})));
+        says("Linear: BF16 (2, 2) cannot be computed with", () -> Functional.linear(w, w, Optional.empty()));
+        says("Linear: F64 (2, 2) and BF16 (2, 2) must have the same type",
+                () -> Functional.linear(a.to(DType.F64), w, Optional.empty()));
+        says("Linear: F32 (2, 2) and F16 (2, 2) must have the same type",
+                () -> Functional.linear(a, w.to(DType.F16), Optional.empty()));
+        says("Linear: F32 (2, 2) and BF16 (2) must have the same type",
+                () -> Functional.linear(a, w, Optional.of(bias.to(DType.BF16))));
+        says("must be one matrix (k, n) to be multiplied as BF16", () -> a.unsqueeze(0).matmul(w.unsqueeze(0)));
+    }
+
     @Test
     void comparisonsAndChoices() {
         Tensor y = Tensor.of(new float[] {0, 9, 2}, 3);

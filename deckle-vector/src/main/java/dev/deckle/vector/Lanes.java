@@ -25,6 +25,8 @@ import jdk.incubator.vector.VectorSpecies;
 ///    memory at first and a register later, and the compiler then allocates it in each turn.
 final class Lanes {
     static final VectorSpecies<Float> F = FloatVector.SPECIES_PREFERRED;
+    /// The same vector as the bits of its floats.
+    static final VectorSpecies<Integer> I = VectorSpecies.of(int.class, F.vectorShape());
     /// Floats in a vector.
     static final int N = F.length();
     /// Bytes in a vector.

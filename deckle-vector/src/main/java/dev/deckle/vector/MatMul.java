@@ -17,6 +17,8 @@ import dev.deckle.kernel.Team;
 /// front to back, whatever the strides were. k is cut into slices of [#DEPTH]: a panel of B then stays in the first
 /// cache, and a block of A in the second, while a task goes over its part of C. Every element of C sums its products
 /// slice by slice in the same order, whoever computes it.
+///
+/// With B of BF16 the panels are the same: B becomes F32 and A is rounded as they are copied.
 final class MatMul {
     /// Terms in one slice of k.
     private static final int DEPTH = 256;
@@ -28,6 +30,7 @@ final class MatMul {
     /// Below this many products a call stays on its thread: it would be done before the others woke up.
     private static final long SERIAL = 400_000;
 
+    private final boolean half; // B is of BF16
     private final int n;
     private final int m;
     private final long a;
@@ -41,22 +44,24 @@ final class MatMul {
     private final Team team;
 
     private MatMul(
-            int m, int n, long a, long ars, long acs, long b, long brs, long bcs, long c, long crs, Team team) {
+            boolean half, int m, int n, long a, long ars, long acs, long b, long brs, long bcs, long c, long crs,
+            Team team) {
+        this.half = half;
         this.m = m;
         this.n = n;
         this.a = a;
         this.ars = 4 * ars;
         this.acs = 4 * acs;
         this.b = b;
-        this.brs = 4 * brs;
-        this.bcs = 4 * bcs;
+        this.brs = (half ? 2 : 4) * brs;
+        this.bcs = (half ? 2 : 4) * bcs;
         this.c = c;
         this.crs = 4 * crs;
         this.team = team;
     }
 
     static void run(
-            int m, int n, int k,
+            boolean half, int m, int n, int k,
             long a, long ars, long acs, long b, long brs, long bcs, long c, long crs, boolean accumulate, Team team) {
         if (m == 0 || n == 0) {
             return;
@@ -68,11 +73,15 @@ final class MatMul {
             return;
         }
         Team helpers = (long) m * n * k < SERIAL ? Team.serial() : team;
-        if (m <= FewRows.MOST && FewRows.fits(acs, brs, bcs)) {
+        if (half && m <= FewHalfRows.MOST && acs == 1 && brs == 1) {
+            FewHalfRows.run(m, n, k, a, ars, b, bcs, c, crs, accumulate, helpers);
+            return;
+        }
+        if (!half && m <= FewRows.MOST && FewRows.fits(acs, brs, bcs)) {
             FewRows.run(m, n, k, a, ars, b, brs, bcs, c, crs, accumulate, helpers);
             return;
         }
-        MatMul product = new MatMul(m, n, a, ars, acs, b, brs, bcs, c, crs, helpers);
+        MatMul product = new MatMul(half, m, n, a, ars, acs, b, brs, bcs, c, crs, helpers);
         for (int j = 0; j < n; j += WIDTH) {
             for (int p = 0; p < k; p += DEPTH) {
                 product.slice(j, Math.min(WIDTH, n - j), p, Math.min(DEPTH, k - p), accumulate || p > 0);
@@ -88,8 +97,14 @@ final class MatMul {
         team.parallelFor(Math.ceilDiv(panels, group), task -> {
             for (int q = task * group; q < Math.min((task + 1) * group, panels); q++) {
                 int column = j + q * Tile.COLUMNS;
-                Pack.columns(b + p * brs + column * bcs, brs, bcs, depth, Math.min(Tile.COLUMNS, n - column),
-                        packed + 4L * q * Tile.COLUMNS * depth);
+                int count = Math.min(Tile.COLUMNS, n - column);
+                long from = b + p * brs + column * bcs;
+                long to = packed + 4L * q * Tile.COLUMNS * depth;
+                if (half) {
+                    Half.columns(from, brs, bcs, depth, count, to);
+                } else {
+                    Pack.columns(from, brs, bcs, depth, count, to);
+                }
             }
         });
         int down = Math.ceilDiv(m, TASK_ROWS);
@@ -110,6 +125,9 @@ final class MatMul {
             int row = i + t * Tile.ROWS;
             Pack.rows(a + row * ars + p * acs, ars, acs, depth, Math.min(Tile.ROWS, i + rows - row),
                     mine + 4L * t * depth * Tile.ROWS);
+        }
+        if (half) {
+            Half.round(mine, mine, tiles * depth * Tile.ROWS);
         }
         for (int q = from; q < to; q++) {
             int column = j + q * Tile.COLUMNS;

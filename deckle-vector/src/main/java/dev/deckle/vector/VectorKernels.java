@@ -34,7 +34,7 @@ public final class VectorKernels implements Kernels {
 
     @Override
     public boolean supports(Family family, DType t) {
-        return t == DType.F32;
+        return t == DType.F32 || t == DType.BF16 && family == Family.MATMUL;
     }
 
     private static void check(DType t) {
@@ -77,8 +77,11 @@ public final class VectorKernels implements Kernels {
     public void matmul(
             DType t, int m, int n, int k,
             long a, long ars, long acs, long b, long brs, long bcs, long c, long crs, boolean accumulate, Team team) {
-        check(t);
-        MatMul.run(m, n, k, a, ars, acs, b, brs, bcs, c, crs, accumulate, team);
+        boolean half = t == DType.BF16;
+        if (!half) {
+            check(t);
+        }
+        MatMul.run(half, m, n, k, a, ars, acs, b, brs, bcs, c, crs, accumulate, team);
     }
 
     @Override

@@ -1,17 +1,26 @@
 package dev.deckle.vector;
 
+import static dev.deckle.tensor.DType.BF16;
 import static dev.deckle.tensor.DType.F32;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
+import dev.deckle.kernel.Bf16;
 import dev.deckle.kernel.Team;
+import dev.deckle.tensor.DType;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 class MatMulTest {
+    private static void check(int m, int n, int k, boolean transposeA, boolean transposeB, boolean accumulate,
+            Team team) {
+        check(F32, m, n, k, transposeA, transposeB, accumulate, team);
+        check(BF16, m, n, k, transposeA, transposeB, accumulate, team);
+    }
+
     /// One product in all its layouts. Rows of all operands have a few elements between them, and the tolerance is 64
     /// roundings of the likely size of the partial sums.
-    private static void check(int m, int n, int k, boolean transposeA, boolean transposeB, boolean accumulate,
+    private static void check(DType t, int m, int n, int k, boolean transposeA, boolean transposeB, boolean accumulate,
             Team team) {
         int ars = transposeA ? 1 : k + 3;
         int acs = transposeA ? m + 5 : 1;
@@ -23,10 +32,11 @@ class MatMulTest {
             float[] bs = Twin.normal(transposeB ? n * bcs : k * brs, 2);
             var a = twin.array(as);
             var b = twin.array(bs);
+            long half = twin.halves(bs);
             var c = twin.array(Twin.normal(m * crs, 3));
-            twin.run(x -> x.matmul(
-                    F32, m, n, k, a.at(), ars, acs, b.at(), brs, bcs, c.at(), crs, accumulate, team));
-            String what = "(" + m + ", " + n + ", " + k + ") transposed " + transposeA + transposeB + " at ";
+            twin.run(x -> x.matmul(t, m, n, k, a.at(), ars, acs, t == BF16 ? half : b.at(), brs, bcs, c.at(), crs,
+                    accumulate, team));
+            String what = t + " (" + m + ", " + n + ", " + k + ") transposed " + transposeA + transposeB + " at ";
             for (int i = 0; i < m; i++) {
                 for (int j = 0; j < crs; j++) {
                     int at = i * crs + j;
@@ -70,21 +80,41 @@ class MatMulTest {
     }
 
     @Test
+    void roundingToBf16() {
+        float[] x = {1.00390625f, 1.01171875f, 1.0039063f, -1.00390625f, Float.NaN, Float.intBitsToFloat(0x7F800001),
+            3.4e38f, Float.NEGATIVE_INFINITY, 0, -0f, 1e-40f, Float.intBitsToFloat(0x7F7F7FFF), 5};
+        try (Twin twin = new Twin()) {
+            var y = twin.result(5 * x.length);
+            float[] many = new float[5 * x.length];
+            for (int i = 0; i < many.length; i++) {
+                many[i] = x[i % x.length];
+            }
+            Half.round(twin.array(many).at(), y.at(), many.length);
+            for (int i = 0; i < many.length; i++) {
+                Twin.close(Bf16.round(many[i]), y.get(i), 0, "rounded " + many[i]);
+            }
+        }
+    }
+
+    @Test
     void moreColumnsThanArePackedAtOnce() {
         check(10, 8200, 9, false, true, false, new Team(2));
         check(2, 8200, 9, false, false, false, new Team(2));
     }
 
     @ParameterizedTest
-    @CsvSource({"200, 1100, 300", "3, 1100, 300", "1100, 3, 300"})
-    void sameBitsForAnyTeam(int m, int n, int k) {
+    @CsvSource({"F32, 200, 1100, 300", "F32, 3, 1100, 300", "F32, 1100, 3, 300", "BF16, 200, 1100, 300",
+        "BF16, 3, 1100, 300"})
+    void sameBitsForAnyTeam(DType t, int m, int n, int k) {
         int[] bits = new int[m * n];
         for (int threads = 1; threads <= 3; threads++) {
             try (Twin twin = new Twin()) {
                 var a = twin.array(Twin.normal(m * k, 1));
                 var b = twin.array(Twin.normal(n * k, 2));
+                long half = twin.halves(Twin.normal(n * k, 2));
                 var c = twin.result(m * n);
-                Twin.VECTOR.matmul(F32, m, n, k, a.at(), k, 1, b.at(), 1, k, c.at(), n, false, new Team(threads));
+                Twin.VECTOR.matmul(t, m, n, k, a.at(), k, 1, t == BF16 ? half : b.at(), 1, k, c.at(), n, false,
+                        new Team(threads));
                 for (int i = 0; i < bits.length; i++) {
                     int found = Float.floatToRawIntBits(c.get(i));
                     if (threads > 1) {

@@ -3,6 +3,7 @@ package dev.deckle.vector;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.deckle.kernel.Bf16;
 import dev.deckle.kernel.Kernels;
 import dev.deckle.kernel.Native;
 import dev.deckle.kernel.ScalarKernels;
@@ -72,6 +73,15 @@ final class Twin implements AutoCloseable {
         long address = arena.allocate(8L * values.length + 8, 8).address();
         for (int i = 0; i < values.length; i++) {
             Native.setLong(address + 8L * i, values[i]);
+        }
+        return address;
+    }
+
+    /// On both sides the same numbers of BF16, from an odd place on.
+    long halves(float... values) {
+        long address = arena.allocate(2L * values.length + 2, 2).address() + 2;
+        for (int i = 0; i < values.length; i++) {
+            Bf16.set(address + 2L * i, values[i]);
         }
         return address;
     }

@@ -40,6 +40,9 @@ final class Asm {
     static final Op VMASKMOVPS_STORE = new Op(2, 1, 0, 0x2E);
     static final Op VBROADCASTSS = new Op(2, 1, 0, 0x18, 4);
     static final Op VFMADD231PS = new Op(2, 1, 0, 0xB8);
+    /// Each lane of both operands is a pair of bf16: adds both products to the lane.
+    static final Op VDPBF16PS = new Op(2, 2, 0, 0x52);
+    static final Op VCVTNEPS2BF16 = new Op(2, 2, 0, 0x72);
     static final Op VADDPS = new Op(1, 0, 0, 0x58);
     static final Op VHADDPS = new Op(1, 3, 0, 0x7C);
     static final Op VXORPS = new Op(1, 0, 0, 0x57);

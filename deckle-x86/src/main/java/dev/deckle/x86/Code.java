@@ -6,7 +6,10 @@ import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
 
-/// All kernels of one instruction set, emitted together and executable.
+/// All kernels of one instruction set and one type of number, emitted together and executable.
+///
+/// A number is four bytes: a float, or a pair of bf16 that are neighbours along k. Only the instruction that multiplies
+/// differs.
 final class Code {
     /// One kernel's place in the code.
     record Entry(String name, int start, int end) {}
@@ -17,18 +20,20 @@ final class Code {
     final MemorySegment copy;
     final MemorySegment transpose;
     final MemorySegment transposeEdge;
+    final MemorySegment round; // for pairs of bf16
     private final MemorySegment[][][] tiles;
     private final MemorySegment[] dots;
     private final long masks;
 
-    Code(Isa isa) {
+    /// @param multiply [Asm#VFMADD231PS] or [Asm#VDPBF16PS]
+    Code(Isa isa, Asm.Op multiply) {
         this.isa = isa;
         Asm asm = new Asm(isa);
         List<Tile> tileKinds = new ArrayList<>();
         for (Form form : Form.values()) {
             for (Width width : Width.values()) {
                 for (int rows = 1; rows <= isa.rows; rows++) {
-                    tileKinds.add(new Tile(rows, form, width, Asm.VFMADD231PS));
+                    tileKinds.add(new Tile(rows, form, width, multiply));
                 }
             }
         }
@@ -39,8 +44,12 @@ final class Code {
         emit(asm, "transpose", () -> Pack.transpose(asm));
         emit(asm, "transposeEdge", () -> Pack.transposeEdge(asm));
         for (int rows = 1; rows <= Dot.maxRows(isa); rows++) {
-            Dot dot = new Dot(rows);
+            Dot dot = new Dot(rows, multiply);
             emit(asm, "dot " + rows, () -> dot.emit(asm));
+        }
+        boolean pairs = multiply == Asm.VDPBF16PS;
+        if (pairs) {
+            emit(asm, "round", () -> Pack.round(asm));
         }
         // vectors of set and unset lanes: the mask of w lanes starts `lanes - w` numbers in
         asm.align(64);
@@ -64,6 +73,7 @@ final class Code {
         for (int rows = 1; rows < dots.length; rows++) {
             dots[rows] = code.asSlice(entries.get(i++).start);
         }
+        round = pairs ? code.asSlice(entries.get(i).start) : MemorySegment.NULL;
     }
 
     private void emit(Asm asm, String name, Runnable body) {

@@ -4,6 +4,7 @@ import static dev.deckle.x86.Asm.Mem.at;
 import static dev.deckle.x86.Asm.Reg.*;
 
 import dev.deckle.x86.Asm.Mem;
+import dev.deckle.x86.Asm.Op;
 import dev.deckle.x86.Asm.Reg;
 
 /// Emits the kernel for few rows, such as one token times a weight matrix: `out[x, w] = x . w` for `rows` rows of X and
@@ -14,7 +15,7 @@ import dev.deckle.x86.Asm.Reg;
 /// void dot(x, ldx, w, ldw, out, ldo, groups, blocks, mask)
 /// ```
 /// Strides in bytes. k is `blocks` whole vectors, then the lanes of the mask; a missing part is 0 in both.
-record Dot(int rows) {
+record Dot(int rows, Op multiply) {
     /// Rows of W that are read side by side.
     static final int GROUP = 4;
 
@@ -93,7 +94,7 @@ record Dot(int rows) {
         for (int r = 0; r < rows; r++) {
             load(asm, x, row(X_CURSOR, LDX, LDX3, r), masked);
             for (int g = 0; g < GROUP; g++) {
-                asm.vector(Asm.VFMADD231PS, r * GROUP + g, x, w + g);
+                asm.vector(multiply, r * GROUP + g, x, w + g);
             }
         }
     }

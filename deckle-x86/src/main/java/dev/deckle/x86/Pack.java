@@ -115,6 +115,54 @@ final class Pack {
         asm.ret();
     }
 
+    /// Rows of floats to rows of the nearest bf16. A row is `blocks` whole vectors, then the lanes of the mask, which
+    /// still fill half a vector: the missing ones are 0. Numbers below the smallest normal one become 0.
+    /// ```
+    /// void round(from, ld, to, ldt, rows, blocks, mask)
+    /// ```
+    static void round(Asm asm) {
+        Reg from = RDI;
+        Reg ld = RSI;
+        Reg to = RDX;
+        Reg ldt = RCX;
+        Reg rows = R8;
+        Reg blocks = R9;
+        asm.push(RBX);
+        asm.mov(RBX, at(RSP, 16));
+        asm.mask(RBX);
+        int row = asm.size();
+        asm.mov(R10, from);
+        asm.mov(R11, to);
+        asm.mov(RAX, blocks);
+        asm.test(RAX);
+        int noBlocks = asm.skipIfZero();
+        int block = asm.size();
+        asm.load(0, at(R10, 0));
+        halve(asm, R11);
+        asm.add(R10, asm.isa.bytes());
+        asm.add(R11, asm.isa.bytes() / 2);
+        asm.dec(RAX);
+        asm.loop(block);
+        asm.land(noBlocks);
+        asm.test(RBX);
+        int noRest = asm.skipIfZero();
+        asm.loadMasked(0, at(R10, 0));
+        halve(asm, R11);
+        asm.land(noRest);
+        asm.add(from, ld);
+        asm.add(to, ldt);
+        asm.dec(rows);
+        asm.loop(row);
+        asm.pop(RBX);
+        asm.vzeroupper();
+        asm.ret();
+    }
+
+    private static void halve(Asm asm, Reg to) {
+        asm.vector(Asm.VCVTNEPS2BF16, 0, 0, 0);
+        asm.vector(asm.isa.bits() / 2, Asm.VMOVUPS_STORE, 0, 0, at(to, 0), 0);
+    }
+
     /// Transposes the block whose rows are the first `lanes` registers, and stores its columns one after the other: two
     /// rounds of unpacking transpose 4 x 4 numbers inside each 128-bit lane, then whole lanes change places.
     private static void square(Asm asm, Reg to) {

@@ -7,15 +7,20 @@ import dev.deckle.kernel.Team;
 import dev.deckle.tensor.DType;
 import dev.deckle.x86.Tile.Form;
 import java.lang.foreign.Arena;
+import java.util.Optional;
 
-/// Matrix products in f32 by emitted code.
+/// Matrix products in f32, and with weights of bf16, by emitted code.
 final class X86Kernels implements Kernels {
     private final Cpu cpu;
     private final Code code;
+    private final Optional<Code> pairs; // of bf16
 
     private X86Kernels(Cpu cpu, Isa isa) {
         this.cpu = cpu;
-        code = new Code(isa);
+        code = new Code(isa, Asm.VFMADD231PS);
+        pairs = isa == Isa.AVX512 && cpu.avx512Bf16()
+                ? Optional.of(new Code(isa, Asm.VDPBF16PS))
+                : Optional.empty();
     }
 
     /// @param asked `avx2`, `avx512`, or empty for the best there is
@@ -47,20 +52,20 @@ final class X86Kernels implements Kernels {
     @Override
     public String describe() {
         return cpu.describe() + ": f32 matrix products by emitted " + code.isa.title + ", tile "
-                + code.isa.rows + "x" + 2 * code.isa.lanes;
+                + code.isa.rows + "x" + 2 * code.isa.lanes + (pairs.isPresent() ? "; bf16 by AVX512_BF16" : "");
     }
 
     @Override
     public boolean supports(Family family, DType t) {
-        return family == Family.MATMUL && t == DType.F32;
+        return family == Family.MATMUL && (t == DType.F32 || t == DType.BF16 && pairs.isPresent());
     }
 
     @Override
     public void matmul(
             DType t, int m, int n, int k,
             long a, long ars, long acs, long b, long brs, long bcs, long c, long crs, boolean accumulate, Team team) {
-        if (t != DType.F32) {
-            throw new UnsupportedOperationException("x86 multiplies matrices of F32, not " + t);
+        if (!supports(Family.MATMUL, t)) {
+            throw new UnsupportedOperationException("x86 has no matrix product of " + t + " here");
         }
         if (m < 0 || n < 0 || k < 0 || m > 1 && crs < n) {
             throw new IllegalArgumentException("matmul: expected m, n, k >= 0 and rows of C at least n apart, found m="
@@ -73,6 +78,10 @@ final class X86Kernels implements Kernels {
             for (int i = 0; i < m && !accumulate; i++) {
                 Native.zero(c + 4 * i * crs, 4L * n);
             }
+            return;
+        }
+        if (t == DType.BF16) {
+            HalfProduct.run(pairs.orElseThrow(), m, n, k, a, ars, acs, b, brs, bcs, c, crs, accumulate, team);
             return;
         }
         boolean aRows = acs == 1 || k == 1;
@@ -99,7 +108,7 @@ final class X86Kernels implements Kernels {
     }
 
     /// A contiguous copy of a matrix that is contiguous in neither direction, which is rare.
-    private static long gather(Arena arena, long from, long rs, long cs, int rows, int columns) {
+    static long gather(Arena arena, long from, long rs, long cs, int rows, int columns) {
         long to = arena.allocate(4L * rows * columns, 64).address();
         for (int i = 0; i < rows; i++) {
             for (int j = 0; j < columns; j++) {

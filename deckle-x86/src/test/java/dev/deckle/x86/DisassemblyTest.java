@@ -15,7 +15,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /// Every emitted kernel, read back by another program: the bytes are checked on machines that cannot run them too.
 class DisassemblyTest {
@@ -28,9 +28,9 @@ class DisassemblyTest {
     Path dir;
 
     @ParameterizedTest
-    @EnumSource(Isa.class)
-    void everyKernelIsWhatItShouldBe(Isa isa) throws Exception {
-        Code code = new Code(isa);
+    @CsvSource({"AVX2, vfmadd231ps", "AVX512, vfmadd231ps", "AVX512, vdpbf16ps"})
+    void everyKernelIsWhatItShouldBe(Isa isa, String multiply) throws Exception {
+        Code code = new Code(isa, multiply.equals("vdpbf16ps") ? Asm.VDPBF16PS : Asm.VFMADD231PS);
         TreeMap<Integer, Instruction> all = disassemble(code);
         for (Code.Entry entry : code.entries) {
             List<Instruction> body = List.copyOf(all.subMap(entry.start(), entry.end()).values());
@@ -43,7 +43,7 @@ class DisassemblyTest {
             boolean wide = isa == Isa.AVX512;
             switch (words[0]) {
                 case "tile" -> {
-                    expect(entry, body, "vfmadd231ps", last * vectors);
+                    expect(entry, body, multiply, last * vectors);
                     expect(entry, body, "vbroadcastss", last);
                     expect(entry, body, "vxorps", last * vectors);
                     expect(entry, body, "vaddps", last * vectors);
@@ -57,7 +57,7 @@ class DisassemblyTest {
                     }
                 }
                 case "dot" -> {
-                    expect(entry, body, "vfmadd231ps", 2 * 4 * last);
+                    expect(entry, body, multiply, 2 * 4 * last);
                     expect(entry, body, "vhaddps", 3 * last);
                     expect(entry, body, "vextractf128", last);
                     expect(entry, body, "vshuff32x4", wide ? 4 * last : 0);
@@ -70,6 +70,7 @@ class DisassemblyTest {
                     expect(entry, body, wide ? "vshuff32x4" : "vperm2f128", wide ? 32 : 8);
                     expect(entry, body, wide ? "vperm2f128" : "vshuff32x4", 0);
                 }
+                case "round" -> expect(entry, body, "vcvtneps2bf16", 2);
                 default -> throw new AssertionError(entry);
             }
             expect(entry, body, "vzeroupper", 1);

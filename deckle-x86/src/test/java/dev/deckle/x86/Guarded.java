@@ -35,10 +35,16 @@ final class Guarded {
 
     /// The address of `count` floats that begin, or else end, at a forbidden page.
     long place(long count, boolean atEnd) {
-        if (count > floats) {
-            throw new IllegalArgumentException(count + " floats of " + floats);
+        return place(count, Float.BYTES, atEnd);
+    }
+
+    /// The same for numbers of `width` bytes.
+    long place(long count, int width, boolean atEnd) {
+        if (width * count > 4 * floats) {
+            throw new IllegalArgumentException(count + " numbers of " + width + " bytes, room for " + floats
+                    + " floats");
         }
-        return atEnd ? start + 4 * (floats - count) : start;
+        return atEnd ? start + 4 * floats - width * count : start;
     }
 
     private static MethodHandle libc(String name, FunctionDescriptor type) {

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assertions.fail;
 
+import dev.deckle.kernel.Bf16;
 import dev.deckle.kernel.Family;
 import dev.deckle.kernel.Kernels;
 import dev.deckle.kernel.Native;
@@ -20,6 +21,7 @@ import java.util.List;
 import java.util.Random;
 import java.util.concurrent.Callable;
 import java.util.concurrent.Executors;
+import java.util.stream.Stream;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -56,16 +58,33 @@ class MatmulTest {
         }
 
         float at(long base, int i, int j) {
-            return Native.getFloat(base + 4 * (i * rs + j * cs));
+            return at(DType.F32, base, i, j);
+        }
+
+        float at(DType t, long base, int i, int j) {
+            long index = i * rs + j * cs;
+            return t == DType.BF16 ? Bf16.get(base + 2 * index) : Native.getFloat(base + 4 * index);
+        }
+
+        private static void set(DType t, long base, long index, float value) {
+            if (t == DType.BF16) {
+                Bf16.set(base + 2 * index, value);
+            } else {
+                Native.setFloat(base + 4 * index, value);
+            }
         }
 
         void fill(long base, Random random) {
+            fill(DType.F32, base, random);
+        }
+
+        void fill(DType t, long base, Random random) {
             for (long i = 0; i < span(); i++) {
-                Native.setFloat(base + 4 * i, Float.NaN); // what lies between must not get into the result
+                set(t, base, i, Float.NaN); // what lies between must not get into the result
             }
             for (int i = 0; i < rows; i++) {
                 for (int j = 0; j < columns; j++) {
-                    Native.setFloat(base + 4 * (i * rs + j * cs), random.nextFloat(-1, 1));
+                    set(t, base, i * rs + j * cs, random.nextFloat(-1, 1));
                 }
             }
         }
@@ -85,7 +104,7 @@ class MatmulTest {
             int n = SIZES[random.nextInt(SIZES.length)];
             int k = SIZES[random.nextInt(SIZES.length)];
             int form = i % 9;
-            check(kernels, m, n, k, form % 3, form / 3, random, team);
+            check(kernels, i / 9 % 2 == 0 ? DType.F32 : DType.BF16, m, n, k, form % 3, form / 3, random, team);
         }
     }
 
@@ -100,13 +119,18 @@ class MatmulTest {
         };
         for (int[] s : shapes) {
             for (int form = 0; form < 9; form++) {
-                check(kernels, s[0], s[1], s[2], form % 3, form / 3, random, Team.shared());
+                check(kernels, DType.F32, s[0], s[1], s[2], form % 3, form / 3, random, Team.shared());
+                check(kernels, DType.BF16, s[0], s[1], s[2], form % 3, form / 3, random, Team.shared());
             }
         }
     }
 
     private static void check(
-            Kernels kernels, int m, int n, int k, int formA, int formB, Random random, Team team) {
+            Kernels kernels, DType t, int m, int n, int k, int formA, int formB, Random random, Team team) {
+        if (!kernels.supports(Family.MATMUL, t)) {
+            return;
+        }
+        boolean half = t == DType.BF16;
         int[] spares = {0, 1, 5, 64};
         Matrix ma = Matrix.of(m, k, formA, spares[random.nextInt(4)]);
         Matrix mb = Matrix.of(k, n, formB, spares[random.nextInt(4)]);
@@ -115,11 +139,11 @@ class MatmulTest {
         Guarded ga = ma.span() <= A.floats ? A : new Guarded((int) ma.span());
         Guarded gb = mb.span() <= B.floats ? B : new Guarded((int) mb.span());
         long a = ga.place(ma.span(), random.nextBoolean());
-        long b = gb.place(mb.span(), random.nextBoolean());
+        long b = gb.place(mb.span(), t.bytes(), random.nextBoolean());
         boolean atEnd = random.nextBoolean();
         long c = C.place(mc.span(), atEnd);
         ma.fill(a, random);
-        mb.fill(b, random);
+        mb.fill(t, b, random);
         // a hundred floats on the free side, and the gaps between rows
         long all = Math.min(C.floats, mc.span() + 100);
         long from = C.place(all, atEnd);
@@ -134,15 +158,17 @@ class MatmulTest {
             }
         }
 
-        kernels.matmul(DType.F32, m, n, k, a, ma.rs, ma.cs, b, mb.rs, mb.cs, c, mc.rs, accumulate, team);
+        kernels.matmul(t, m, n, k, a, ma.rs, ma.cs, b, mb.rs, mb.cs, c, mc.rs, accumulate, team);
 
-        String what = kernels.describe() + ": " + ma + " times " + mb + " to " + mc + (accumulate ? ", added" : "");
+        String what =
+                kernels.describe() + ": " + t + " " + ma + " times " + mb + " to " + mc + (accumulate ? ", added" : "");
         for (int i = 0; i < m; i++) {
             for (int j = 0; j < n; j++) {
                 double sum = accumulate ? before[i * n + j] : 0;
                 double magnitude = Math.abs(sum);
                 for (int l = 0; l < k; l++) {
-                    double product = (double) ma.at(a, i, l) * mb.at(b, l, j);
+                    float x = ma.at(a, i, l);
+                    double product = (double) (half ? Bf16.round(x) : x) * mb.at(t, b, l, j);
                     sum += product;
                     magnitude += Math.abs(product);
                 }
@@ -197,7 +223,7 @@ class MatmulTest {
     }
 
     /// Operands and result of one product in fresh memory, multiplied by one team.
-    private static int[] bits(Kernels kernels, int m, int n, int k, int form, Team team) {
+    private static int[] bits(Kernels kernels, DType t, int m, int n, int k, int form, Team team) {
         try (Arena arena = Arena.ofConfined()) {
             Matrix ma = Matrix.of(m, k, form % 2, 0);
             Matrix mb = Matrix.of(k, n, form / 2, 0);
@@ -206,10 +232,14 @@ class MatmulTest {
             MemorySegment c = arena.allocate(4L * m * n, 64);
             Random random = new Random(m + n + k);
             ma.fill(a, random);
-            mb.fill(b, random);
-            kernels.matmul(DType.F32, m, n, k, a, ma.rs, ma.cs, b, mb.rs, mb.cs, c.address(), n, false, team);
+            mb.fill(t, b, random);
+            kernels.matmul(t, m, n, k, a, ma.rs, ma.cs, b, mb.rs, mb.cs, c.address(), n, false, team);
             return c.toArray(ValueLayout.JAVA_INT);
         }
+    }
+
+    private static List<DType> types(Kernels kernels) {
+        return Stream.of(DType.F32, DType.BF16).filter(t -> kernels.supports(Family.MATMUL, t)).toList();
     }
 
     private static final int[][] SHARED = {{3, 1000, 700}, {64, 500, 800}, {500, 300, 700}, {300, 65, 384}};
@@ -219,11 +249,13 @@ class MatmulTest {
     void sameBitsForAnyTeam(Kernels kernels) {
         Team two = new Team(2);
         Team three = new Team(3);
-        for (int[] s : SHARED) {
-            for (int form = 0; form < 4; form++) {
-                int[] one = bits(kernels, s[0], s[1], s[2], form, Team.serial());
-                assertArrayEquals(one, bits(kernels, s[0], s[1], s[2], form, two));
-                assertArrayEquals(one, bits(kernels, s[0], s[1], s[2], form, three));
+        for (DType t : types(kernels)) {
+            for (int[] s : SHARED) {
+                for (int form = 0; form < 4; form++) {
+                    int[] one = bits(kernels, t, s[0], s[1], s[2], form, Team.serial());
+                    assertArrayEquals(one, bits(kernels, t, s[0], s[1], s[2], form, two));
+                    assertArrayEquals(one, bits(kernels, t, s[0], s[1], s[2], form, three));
+                }
             }
         }
     }
@@ -236,9 +268,10 @@ class MatmulTest {
             for (int i = 0; i < 48; i++) {
                 int[] s = SHARED[i % SHARED.length];
                 int form = i / SHARED.length % 4;
-                int[] expected = bits(kernels, s[0], s[1], s[2], form, Team.serial());
+                DType t = types(kernels).get(i % types(kernels).size());
+                int[] expected = bits(kernels, t, s[0], s[1], s[2], form, Team.serial());
                 calls.add(() -> Arrays.equals(
-                        expected, bits(kernels, s[0], s[1], s[2], form, Team.shared())));
+                        expected, bits(kernels, t, s[0], s[1], s[2], form, Team.shared())));
             }
             for (var equal : callers.invokeAll(calls)) {
                 assertTrue(equal.get());
@@ -281,7 +314,7 @@ class MatmulTest {
         assertTrue(kernels.supports(Family.MATMUL, DType.F32));
         for (Family family : Family.values()) {
             for (DType t : DType.values()) {
-                assertEquals(family == Family.MATMUL && t == DType.F32, kernels.supports(family, t));
+                assertEquals(family == Family.MATMUL && types(kernels).contains(t), kernels.supports(family, t));
             }
         }
         assertThrows(UnsupportedOperationException.class, () -> kernels.matmul(
