@@ -109,7 +109,11 @@ public final class GroupedQueryAttention {
 
     /// x (B, T, hidden) to (B, T, hidden), every position visible that causality allows.
     public Tensor forward(Tensor x, Pass pass) {
-        return forward(x, Optional.empty(), pass);
+        if (pass.cache().isEmpty()) {
+            return forward(x, Optional.empty(), pass);
+        }
+        Heads a = fresh(x, pass);
+        return join(pass.cache().get().attend(layer, a.query, a.key, a.value, attention, pass));
     }
 
     /// The same under a mask, 1 for visible: (B, S), (B, T, S) or (B, 1 or H, T, S).
@@ -125,7 +129,18 @@ public final class GroupedQueryAttention {
         return new Attended(join(y.output()), y.weights());
     }
 
+    /// Query, and the keys and values of all positions.
     private Heads heads(Tensor x, Pass pass) {
+        Heads a = fresh(x, pass);
+        if (pass.cache().isEmpty()) {
+            return a;
+        }
+        KvCache.KeysValues all = pass.cache().get().append(layer, a.key, a.value);
+        return new Heads(a.query, all.keys(), all.values()); // (B, G, S, D)
+    }
+
+    /// Query, key and value of x.
+    private Heads fresh(Tensor x, Pass pass) {
         int q = c.heads * c.headDim;
         int kv = c.kvHeads * c.headDim;
         Tensor first = projections.getFirst().forward(x);
@@ -134,12 +149,8 @@ public final class GroupedQueryAttention {
         Tensor value = split(c.fusedQkv ? first.slice(-1, q + kv, q + 2 * kv) : projections.get(2).forward(x),
                 c.kvHeads); // (B, G, T, D)
         if (rope.isPresent()) {
-            query = rope.get().rotate(query, pass.position());
-            key = rope.get().rotate(key, pass.position());
-        }
-        if (pass.cache().isPresent()) {
-            KvCache.KeysValues all = pass.cache().get().append(layer, key, value);
-            return new Heads(query, all.keys(), all.values()); // (B, G, S, D)
+            query = rope.get().rotate(query, pass);
+            key = rope.get().rotate(key, pass);
         }
         return new Heads(query, key, value);
     }

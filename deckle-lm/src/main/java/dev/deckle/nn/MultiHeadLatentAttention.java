@@ -84,10 +84,10 @@ public final class MultiHeadLatentAttention {
     public Tensor forward(Tensor x, Pass pass) {
         Tensor q = split(query(x), c.qk_nope_head_dim + c.qk_rope_head_dim); // (B, H, T, D_nope + D_rope)
         Tensor qNope = q.slice(-1, 0, c.qk_nope_head_dim);
-        Tensor qRope = rope.rotate(q.slice(-1, c.qk_nope_head_dim, q.dim(-1)), pass.position());
+        Tensor qRope = rope.rotate(q.slice(-1, c.qk_nope_head_dim, q.dim(-1)), pass);
         Tensor kva = kvAProj.forward(x); // (B, T, kv_lora_rank + D_rope)
         Tensor latent = kvANorm.forward(kva.slice(-1, 0, c.kv_lora_rank)).unsqueeze(1); // (B, 1, T, kv_lora_rank)
-        Tensor kRope = rope.rotate(kva.slice(-1, c.kv_lora_rank, kva.dim(-1)).unsqueeze(1), pass.position());
+        Tensor kRope = rope.rotate(kva.slice(-1, c.kv_lora_rank, kva.dim(-1)).unsqueeze(1), pass);
         Tensor y = pass.cache().isPresent()
                 ? absorbed(qNope, qRope, pass.cache().get().append(layer, latent, kRope), pass)
                 : expanded(qNope, qRope, latent, kRope, pass); // (B, H, T, D_v)
@@ -120,7 +120,8 @@ public final class MultiHeadLatentAttention {
         Tensor latentQuery = qNope.matmul(wk.expand(wk.shape().with(0, b))); // (B, H, T, kv_lora_rank)
         Tensor q = Functional.concat(List.of(latentQuery, qRope), -1);
         Tensor k = Functional.concat(List.of(cached.keys(), cached.values()), -1); // (B, 1, S, kv_lora_rank + D_rope)
-        Tensor gathered = attention.forward(q, k, cached.keys(), Optional.empty(), pass); // (B, H, T, kv_lora_rank)
+        // (B, H, T, kv_lora_rank)
+        Tensor gathered = attention.forward(q, k, cached.keys(), pass.mask(q.dim(2), k.dim(2)), pass);
         return gathered.matmul(wv.expand(wv.shape().with(0, b)).t()); // (B, H, T, D_v)
     }
 

@@ -84,6 +84,11 @@ public final class RotaryEmbedding {
         return tables;
     }
 
+    /// Rotates x (B, heads, T, D) by the positions of a pass.
+    public Tensor rotate(Tensor x, Pass pass) {
+        return pass.positions(x.dim(-2)).map(p -> rotate(x, p)).orElseGet(() -> rotate(x, pass.position()));
+    }
+
     /// Rotates x (B, heads, T, D), whose first row is at position `from`.
     public Tensor rotate(Tensor x, int from) {
         int to = from + x.dim(-2);
