@@ -1,6 +1,7 @@
 package dev.deckle.models;
 
 import com.google.gson.JsonObject;
+import dev.deckle.memory.ModelMemory;
 import dev.deckle.nn.KvCache;
 import dev.deckle.nn.Pass;
 import dev.deckle.tensor.Tensor;
@@ -11,7 +12,9 @@ import java.util.Map;
 /// generation need of a model, whatever its family and its kind of attention.
 public interface CausalLm extends AutoCloseable {
     /// ids (B, T) I64 to logits (B, T, vocab_size).
-    Tensor forward(Tensor ids, Pass pass);
+    default Tensor forward(Tensor ids, Pass pass) {
+        return head(hidden(ids, pass));
+    }
 
     /// The last hidden states (B, T, hidden_size), before the head: for when only some positions need logits.
     Tensor hidden(Tensor ids, Pass pass);
@@ -19,21 +22,41 @@ public interface CausalLm extends AutoCloseable {
     /// Hidden states (..., hidden_size) to logits (..., vocab_size).
     Tensor head(Tensor hidden);
 
+    /// What every model has, whatever it computes.
+    ///
+    /// @param configJson its `config.json`
+    /// @param parameters by the names of the checkpoint
+    /// @param memory where they live
+    /// @param maxPositionEmbeddings the longest sequence it can take
+    /// @param windows how many positions the attention of each layer sees; 0 for all
+    record State(
+            JsonObject configJson, Map<String, Tensor> parameters, ModelMemory memory, int vocabSize,
+            int maxPositionEmbeddings, List<Integer> windows) {}
+
+    State state();
+
     /// Parameters by the names of the checkpoint.
-    Map<String, Tensor> parameters();
+    default Map<String, Tensor> parameters() {
+        return state().parameters;
+    }
 
     /// The model's `config.json`.
-    JsonObject configJson();
+    default JsonObject configJson() {
+        return state().configJson;
+    }
 
-    int vocabSize();
+    default int vocabSize() {
+        return state().vocabSize;
+    }
 
     /// The longest sequence it can take.
-    int maxPositionEmbeddings();
+    default int maxPositionEmbeddings() {
+        return state().maxPositionEmbeddings;
+    }
 
-    /// How many positions each layer's attention looks back on, itself counted; 0 is all of them, and so is a layer
-    /// that is not in the list. A cache need not keep more.
+    /// How many positions the attention of each layer sees, the newest; 0 for all. A cache need not keep more.
     default List<Integer> windows() {
-        return List.of();
+        return state().windows;
     }
 
     /// An empty cache that fits it.
@@ -51,5 +74,7 @@ public interface CausalLm extends AutoCloseable {
 
     /// Gives the memory of the parameters back.
     @Override
-    void close();
+    default void close() {
+        state().memory.close();
+    }
 }

@@ -111,7 +111,7 @@ public final class PagedKvCache extends CacheRows {
     @Override
     public Tensor attend(
             int layer, Tensor query, Tensor keys, Tensor values, ScaledDotProductAttention attention, Pass pass) {
-        if (!attention.causal()) {
+        if (!attention.causal() || attention.softcap() > 0) { // the kernel for blocks knows neither
             return super.attend(layer, query, keys, values, attention, pass);
         }
         PagedMemory.Layer at = write(layer, keys, values);

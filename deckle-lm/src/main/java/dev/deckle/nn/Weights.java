@@ -36,7 +36,7 @@ public final class Weights {
         final Map<String, Tensor> parameters = new LinkedHashMap<>();
         final Set<String> used = new LinkedHashSet<>();
         final List<String> problems = new ArrayList<>();
-        Predicate<String> ignored = _ -> false;
+        Predicate<String> ignored = n -> n.endsWith(".rotary_emb.inv_freq"); // follows from the configuration
 
         Root(ModelMemory memory, Generator random, Map<String, Tensor> checkpoint, boolean trainable, DType dtype) {
             this.memory = memory;
@@ -85,6 +85,20 @@ public final class Weights {
         return add(prefix + name, init, Shape.of(shape), false);
     }
 
+    /// A parameter that is computed with in F32 even where matrices stay in the half precision of a checkpoint.
+    public Tensor wide(String name, Init init, int... shape) {
+        return add(prefix + name, init, Shape.of(shape), false);
+    }
+
+    /// A parameter that is another one under a second name, as a head that is tied to the embedding. A checkpoint may
+    /// hold it as well; it is not read.
+    ///
+    /// @return `weight`
+    public Tensor tied(String name, Tensor weight) {
+        root.used.add(prefix + name);
+        return weight;
+    }
+
     /// A tensor of the state that is saved and loaded with the parameters but never trained, such as a running mean.
     public Tensor buffer(String name, Init init, int... shape) {
         return add(prefix + name, init, Shape.of(shape), true);
@@ -128,7 +142,7 @@ public final class Weights {
 
     /// Names that a checkpoint may hold although the model has no use for them.
     public void ignore(Predicate<String> names) {
-        root.ignored = names;
+        root.ignored = root.ignored.or(names);
     }
 
     /// To be called when the model is built.

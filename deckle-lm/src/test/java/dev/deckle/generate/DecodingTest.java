@@ -26,7 +26,7 @@ import org.junit.jupiter.params.provider.EnumSource;
 class DecodingTest {
     private static final int VOCAB = 29;
     private static final Llama MODEL =
-            Llama.create(Llama.Config.of(VOCAB, 24, 40, 2, 4, 2, 700, false, 0), 3);
+            Llama.create(Llama.Config.of(VOCAB, 24, 40, 2, 4, 2, 700, false), 0, 3);
 
     @AfterAll
     static void close() {
