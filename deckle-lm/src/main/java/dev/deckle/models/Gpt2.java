@@ -5,7 +5,6 @@ import dev.deckle.memory.ModelMemory;
 import dev.deckle.nn.Dropout;
 import dev.deckle.nn.Embedding;
 import dev.deckle.nn.Init;
-import dev.deckle.nn.KvCache;
 import dev.deckle.nn.LayerNorm;
 import dev.deckle.nn.Linear;
 import dev.deckle.nn.Pass;
@@ -76,9 +75,9 @@ public final class Gpt2 implements CausalLm {
             int width = x.dim(2);
             Tensor qkv = cAttn.forward(x); // (B, T, 3 width)
             Tensor query = split(qkv.slice(2, 0, width)); // (B, H, T, D)
-            KvCache.KeysValues all = pass.append(layer, split(qkv.slice(2, width, 2 * width)),
-                    split(qkv.slice(2, 2 * width, 3 * width))); // (B, H, S, D)
-            Tensor y = attention.forward(query, all.keys(), all.values(), pass.mask(x.dim(1), all.keys().dim(2)), pass);
+            Tensor key = split(qkv.slice(2, width, 2 * width));
+            Tensor value = split(qkv.slice(2, 2 * width, 3 * width));
+            Tensor y = pass.attend(layer, query, key, value, attention);
             return cProj.forward(y.transpose(1, 2).reshape(x.shape())); // (B, H, T, D) -> (B, T, width)
         }
 

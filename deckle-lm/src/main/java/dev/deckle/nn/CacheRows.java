@@ -105,11 +105,17 @@ abstract sealed class CacheRows implements KvCache permits ContiguousKvCache, Pa
         padding = padding.length == 0 ? padding : IntStream.of(from).map(r -> padding[r]).toArray();
     }
 
-    /// Begins with the first positions of another cache.
-    final void begin(CacheRows like, int length) {
-        rows = like.rows;
-        padding = like.padding;
+    /// Begins with positions that are there already.
+    final void begin(int rows, int length) {
+        this.rows = rows;
         this.length = length;
+    }
+
+    @Override
+    public Tensor attend(
+            int layer, Tensor query, Tensor keys, Tensor values, ScaledDotProductAttention attention, Pass pass) {
+        KeysValues all = append(layer, keys, values);
+        return attention.forward(query, all.keys(), all.values(), pass.mask(query.dim(2), all.keys().dim(2)), pass);
     }
 
     /// Forgets the positions from `length` on, which is less than what there is.

@@ -40,7 +40,7 @@ public final class ContiguousKvCache extends CacheRows {
         this.windows = List.copyOf(windows);
     }
 
-    /// Bytes of its buffers.
+    @Override
     public long bytes() {
         return memory.bytes();
     }

@@ -151,7 +151,8 @@ public final class GroupedQueryAttention {
 
     /// x (B, T, hidden) to (B, T, hidden), every position visible that causality allows.
     public Tensor forward(Tensor x, Pass pass) {
-        return forward(x, Optional.empty(), pass);
+        Heads a = fresh(x, pass);
+        return join(pass.attend(layer, a.query, a.key, a.value, c.attention));
     }
 
     /// The same under a mask, 1 for visible: (B, S), (B, T, S) or (B, 1 or H, T, S).
@@ -168,7 +169,15 @@ public final class GroupedQueryAttention {
         return new Attended(join(y.output()), y.weights());
     }
 
+    /// Query, and the keys and values of all positions.
     private Heads heads(Tensor x, Pass pass) {
+        Heads a = fresh(x, pass);
+        KvCache.KeysValues all = pass.append(layer, a.key, a.value);
+        return new Heads(a.query, all.keys(), all.values()); // (B, G, S, D)
+    }
+
+    /// Query, key and value of x.
+    private Heads fresh(Tensor x, Pass pass) {
         int q = c.heads * c.headDim;
         int kv = c.kvHeads * c.headDim;
         Tensor first = projections.getFirst().forward(x);
@@ -184,8 +193,7 @@ public final class GroupedQueryAttention {
             query = rope.get().rotate(query, pass);
             key = rope.get().rotate(key, pass);
         }
-        KvCache.KeysValues all = pass.append(layer, key, value);
-        return new Heads(query, all.keys(), all.values()); // (B, G, S, D)
+        return new Heads(query, key, value);
     }
 
     /// (B, T, heads*D) to (B, heads, T, D), a view.

@@ -50,6 +50,11 @@ public sealed interface KvCache extends AutoCloseable permits CacheRows {
     /// @throws IllegalArgumentException if B is not that of the positions before
     KeysValues append(int layer, Tensor keys, Tensor values);
 
+    /// [#append], and then attention of query (B, H, T, D) over all that is there: (B, H, T, E). A cache may read its
+    /// positions where they are.
+    Tensor attend(
+            int layer, Tensor query, Tensor keys, Tensor values, ScaledDotProductAttention attention, Pass pass);
+
     /// All layers have appended `positions`.
     void advance(int positions);
 
@@ -61,6 +66,22 @@ public sealed interface KvCache extends AutoCloseable permits CacheRows {
 
     /// How many positions at the front of each row are not there; empty where all rows are whole.
     int[] padding();
+
+    /// Before the first [#append], and after [#pad]: takes what it knows already of sequences of which each is a row.
+    ///
+    /// @param sequences token ids, without padding
+    /// @return its length now: how many indices of all rows it knows; the last one of a sequence is never among them
+    default int reuse(List<int[]> sequences) {
+        return 0;
+    }
+
+    /// Later sequences may [#reuse] what it holds of a row.
+    ///
+    /// @param ids the row's tokens
+    default void remember(int row, int... ids) {}
+
+    /// Bytes that it has taken from the system.
+    long bytes();
 
     /// How many positions it holds, padding included.
     int length();

@@ -130,7 +130,8 @@ public final class MultiHeadLatentAttention {
         Tensor latentQuery = qNope.matmul(wk.expand(wk.shape().with(0, b))); // (B, H, T, kv_lora_rank)
         Tensor q = Functional.concat(List.of(latentQuery, qRope), -1);
         Tensor k = Functional.concat(List.of(cached.keys(), cached.values()), -1); // (B, 1, S, kv_lora_rank + D_rope)
-        Tensor gathered = attention.forward(q, k, cached.keys(), pass.mask(q.dim(2), k.dim(2)), pass); // (B, H, T, kv_lora_rank)
+        // (B, H, T, kv_lora_rank)
+        Tensor gathered = attention.forward(q, k, cached.keys(), pass.mask(q.dim(2), k.dim(2)), pass);
         return gathered.matmul(wv.expand(wv.shape().with(0, b)).t()); // (B, H, T, D_v)
     }
 

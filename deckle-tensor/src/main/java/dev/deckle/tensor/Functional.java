@@ -80,6 +80,24 @@ public final class Functional {
         return Eager.run(op);
     }
 
+    /// Causal attention that reads keys and values where a paged cache keeps them (Kwon et al. 2023): query
+    /// (B, H, T, D), keys (blocks, block_size, G, D), values (blocks, block_size, G, E). Row b has `lengths[b]` keys;
+    /// key j is at place j mod block_size of block `table[b, j / block_size]`. The last query of a row sees its last
+    /// key; a query before the first key sees nothing and gives zeros.
+    ///
+    /// @param table (B, n) I64; what it says behind a row's length is not looked at
+    /// @param lengths (B) I64
+    /// @param window how many keys each query sees at most, the last ones; 0 for all
+    /// @throws IllegalStateException if an operand requires a gradient, which this operation has not
+    public static Tensor pagedAttention(
+            Tensor query, Tensor keys, Tensor values, Tensor table, Tensor lengths, int window, double scale) {
+        var op = new Op.PagedAttention(query, keys, values, table, lengths, window, scale);
+        if (NoGrad.recording() && op.inputs().stream().anyMatch(Tensor::requiresGrad)) {
+            throw new IllegalStateException("attention over blocks has no derivative: run it inside NoGrad.open()");
+        }
+        return Eager.run(op);
+    }
+
     private static Tensor rows(Tensor x) {
         return Tensor.empty(x.dtype(), x.rank() == 0 ? Shape.SCALAR : x.shape().slice(0, x.rank() - 1));
     }

@@ -260,4 +260,18 @@ public sealed interface Op {
             return List.of(query, key, value);
         }
     }
+
+    /// Causal attention over keys and values in blocks: query (B, H, T, D), keys (blocks, block_size, G, D), values
+    /// (blocks, block_size, G, E). Key j of row b is at place j mod block_size of block `table[b, j / block_size]`, for
+    /// j below `lengths[b]`; table (B, n) and lengths (B) are I64. The last query sees the last key, and each of them
+    /// the last `window` keys of its past only, if that is not 0. Has no derivative: a cache keeps numbers.
+    record PagedAttention(
+            Tensor query, Tensor keys, Tensor values, Tensor table, Tensor lengths, int window, double scale)
+            implements
+            Op {
+        @Override
+        public List<Tensor> inputs() {
+            return List.of(query, keys, values);
+        }
+    }
 }
