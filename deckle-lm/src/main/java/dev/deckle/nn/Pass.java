@@ -40,8 +40,8 @@ public record Pass(Optional<Generator> random, Optional<KvCache> cache) {
         return cache.map(c -> c.append(layer, keys, values)).orElseGet(() -> new KvCache.KeysValues(keys, values));
     }
 
-    /// Attention of query (B, H, T, D) over all positions up to those of the pass, which the cache, if there is one, now
-    /// holds too: (B, H, T, E).
+    /// Attention of query (B, H, T, D) over all positions up to those of the pass, which the cache, if there is one,
+    /// now holds too: (B, H, T, E).
     public Tensor attend(int layer, Tensor query, Tensor keys, Tensor values, ScaledDotProductAttention attention) {
         return cache.map(c -> c.attend(layer, query, keys, values, attention, this))
                 .orElseGet(() -> attention.forward(query, keys, values, Optional.empty(), this));
