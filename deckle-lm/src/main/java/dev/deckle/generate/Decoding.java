@@ -15,6 +15,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.NoSuchElementException;
+import java.util.function.ToIntFunction;
 import java.util.stream.IntStream;
 
 /// Sequences that are being continued together, token by token, as somebody asks for the tokens: a step of the model is
@@ -77,12 +78,14 @@ public final class Decoding implements Iterator<Decoding.Token>, AutoCloseable {
     }
 
     /// @param randoms what each sequence draws from
-    Decoding(TextGenerator generator, List<int[]> prompts, int maxNewTokens, List<Generator> randoms) {
+    Decoding(
+            TextGenerator generator, List<int[]> prompts, ToIntFunction<int[]> maxNewTokens,
+            List<Generator> randoms) {
         this.generator = generator;
         for (int i = 0; i < prompts.size(); i++) {
             generator.check(prompts.get(i));
-            sequences.add(new Sequence(i, prompts.get(i), generator.most(prompts.get(i), maxNewTokens),
-                    randoms.get(i)));
+            sequences.add(new Sequence(i, prompts.get(i), generator.most(prompts.get(i),
+                    maxNewTokens.applyAsInt(prompts.get(i))), randoms.get(i)));
         }
         going = sequences.stream().filter(s -> !s.ended).toList();
     }

@@ -14,6 +14,8 @@ import java.util.List;
 import java.util.Set;
 import java.util.function.Consumer;
 import java.util.function.IntPredicate;
+import java.util.function.Predicate;
+import java.util.function.ToIntFunction;
 import java.util.stream.LongStream;
 
 /// Continues token ids with a model through a KV cache: one sequence or many at once, by drawing, by taking the
@@ -70,7 +72,7 @@ public final class TextGenerator {
     /// @throws IllegalArgumentException if the prompt is empty, holds an id that the model does not have, or is longer
     ///     than the model's positions
     public int[] generate(int[] prompt, int maxNewTokens, Generator random, IntPredicate each) {
-        try (Decoding decoding = new Decoding(this, List.of(prompt), maxNewTokens, List.of(random))) {
+        try (Decoding decoding = new Decoding(this, List.of(prompt), _ -> maxNewTokens, List.of(random))) {
             while (decoding.hasNext()) {
                 if (!each.test(decoding.next().id())) {
                     decoding.stop(0);
@@ -86,6 +88,11 @@ public final class TextGenerator {
     /// @param seed sequence i draws from a generator with the seed `seed + i`
     /// @throws IllegalArgumentException as [#generate] does
     public Decoding decode(List<int[]> prompts, int maxNewTokens, long seed) {
+        return decode(prompts, _ -> maxNewTokens, seed);
+    }
+
+    /// The same with a limit for each prompt.
+    public Decoding decode(List<int[]> prompts, ToIntFunction<int[]> maxNewTokens, long seed) {
         List<Generator> randoms = LongStream.range(seed, seed + prompts.size()).mapToObj(Generator::new).toList();
         return new Decoding(this, prompts, maxNewTokens, randoms);
     }
@@ -98,12 +105,19 @@ public final class TextGenerator {
     /// @throws IllegalArgumentException as [#generate] does
     public List<BeamSearch.Hypothesis> beams(
             int[] prompt, int maxNewTokens, BeamSearch search, Consumer<BeamSearch.Step> listener) {
+        return beams(prompt, maxNewTokens, search, _ -> false, listener);
+    }
+
+    /// The same where a sequence also ends when `stops` says so of its ids, as a stop text asks for.
+    public List<BeamSearch.Hypothesis> beams(
+            int[] prompt, int maxNewTokens, BeamSearch search, Predicate<int[]> stops,
+            Consumer<BeamSearch.Step> listener) {
         check(prompt);
         int most = most(prompt, maxNewTokens);
         int capacity = Math.max(prompt.length, prompt.length + most - 1);
         try (NoGrad _ = NoGrad.open(); KvCache cache = cache(capacity, search.numBeams())) {
             return search.search((beams, parents) -> logProbs(cache, beams, parents, prompt.length), prompt, most,
-                    endTokens, listener);
+                    endTokens, stops, listener);
         }
     }
 
