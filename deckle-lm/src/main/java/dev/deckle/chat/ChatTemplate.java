@@ -23,8 +23,8 @@ import java.util.concurrent.ConcurrentHashMap;
 /// The template by which a model wants its conversations written, rendered as transformers' `apply_chat_template`
 /// renders it.
 ///
-/// **Where it is.** `chat_template.jinja` and, by name, `additional_chat_templates/*.jinja`; if there are none of these,
-/// `chat_template` of `tokenizer_config.json`: a text or a list of named ones; at last `chat_template.json`.
+/// **Where it is.** `chat_template.jinja` and, by name, `additional_chat_templates/*.jinja`; if there are none of
+/// these, `chat_template` of `tokenizer_config.json`: a text or a list of named ones; at last `chat_template.json`.
 ///
 /// **What it sees.** `messages`, `tools`, `documents` (both None if not given) and `add_generation_prompt`; the special
 /// tokens of the tokenizer as `bos_token`, `eos_token` and so on; the variables of the [Conversation]; the functions
@@ -139,8 +139,8 @@ public final class ChatTemplate {
         switch (value) {
             case null -> {}
             case JsonNull _ -> {}
-            case JsonPrimitive p when p.isString() ->
-                sources.put("default", new Source(file + ", chat_template", p.getAsString()));
+            case JsonPrimitive p when p.isString() -> sources.put("default",
+                    new Source(file + ", chat_template", p.getAsString()));
             case JsonArray list -> {
                 for (JsonElement entry : list) {
                     if (!(entry instanceof JsonObject o && isText(o.get("name")) && isText(o.get("template")))) {

@@ -52,8 +52,8 @@ public record Conversation(
     public static Conversation of(JsonObject request, String where) {
         var variables = new JsonObject();
         request.asMap().forEach(variables::add);
-        JsonArray messages = array(variables.remove("messages"), where + ": messages").orElseThrow(() ->
-                new IllegalArgumentException(where + ": messages is missing, expected a list of messages"));
+        JsonArray messages = array(variables.remove("messages"), where + ": messages").orElseThrow(
+                () -> new IllegalArgumentException(where + ": messages is missing, expected a list of messages"));
         if (messages.isEmpty()) {
             throw new IllegalArgumentException(where + ": messages is empty, expected at least one message");
         }

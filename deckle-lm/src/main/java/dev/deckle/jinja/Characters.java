@@ -62,7 +62,7 @@ final class Characters {
     static String title(String s) {
         var out = new StringBuilder(s.length());
         boolean inside = false;
-        for (int i = 0; i < s.length(); ) {
+        for (int i = 0; i < s.length();) {
             String c = Character.toString(s.codePointAt(i));
             out.append(inside ? lower(c) : titleFirst(c));
             inside = isCased(c.codePointAt(0));

@@ -29,7 +29,8 @@ final class Filters {
         Native filter = TABLE.get(name);
         if (filter == null) {
             throw new TemplateException(
-                    REFUSED.contains(name) ? "the filter '" + name + "' is not supported" : "No filter named '" + name + "'.");
+                    REFUSED.contains(name) ? "the filter '" + name + "' is not supported"
+                            : "No filter named '" + name + "'.");
         }
         return filter.apply(in, value, args);
     }
@@ -37,8 +38,9 @@ final class Filters {
     private static Map<String, Native> table() {
         var t = new Native.Table();
         TextFilters.addTo(t);
-        t.add("default default_value? boolean?", (in, v, a) ->
-                        v instanceof Undefined || a.flag(1, false) && !Operators.truth(v) ? a.or(0, Value.of("")) : v)
+        t.add("default default_value? boolean?",
+                (in, v, a) -> v instanceof Undefined || a.flag(1, false) && !Operators.truth(v) ? a.or(0, Value.of(""))
+                        : v)
                 .alias("d", "default");
         t.add("length", (in, v, a) -> Value.of(length(v))).alias("count", "length");
         t.add("list", (in, v, a) -> Seq.list(Operators.items(in, v)));
@@ -56,7 +58,8 @@ final class Filters {
         t.add("dictsort case_sensitive? by? reverse?", Filters::dictSort);
         t.add("sort reverse? case_sensitive? attribute?", (in, v, a) -> {
             List<UnaryOperator<Value>> keys = new ArrayList<>();
-            for (Value attribute : a.or(2, None.NONE) instanceof Text names ? split(names) : List.of(a.or(2, None.NONE))) {
+            for (Value attribute : a.or(2, None.NONE) instanceof Text names ? split(names)
+                    : List.of(a.or(2, None.NONE))) {
                 keys.add(getter(in, attribute, Optional.empty(), a.flag(1, false)));
             }
             return Seq.list(sorted(in, Operators.items(in, v), a.flag(0, false), item -> Seq.list(
@@ -88,7 +91,7 @@ final class Filters {
             var key = getter(in, a.or(1, None.NONE), Optional.empty(), true);
             String separator = in.text(a.or(0, Value.of("")));
             var out = new StringBuilder();
-            for (Iterator<Value> items = Operators.iterate(v); items.hasNext(); ) {
+            for (Iterator<Value> items = Operators.iterate(v); items.hasNext();) {
                 new Printer(in, out).str(key.apply(items.next()));
                 out.append(items.hasNext() ? separator : "");
                 in.spend(separator.length() + 4);
@@ -256,8 +259,8 @@ final class Filters {
             groups.computeIfAbsent(key.apply(item), _ -> new ArrayList<>()).add(item);
         }
         var pairs = new ArrayList<Value>();
-        groups.values().forEach(items ->
-                pairs.add(Seq.of(Kind.GROUP, List.of(name.apply(items.getFirst()), Seq.list(items)))));
+        groups.values().forEach(
+                items -> pairs.add(Seq.of(Kind.GROUP, List.of(name.apply(items.getFirst()), Seq.list(items)))));
         return Seq.list(pairs);
     }
 

@@ -15,7 +15,8 @@ import java.util.regex.Pattern;
 final class Format {
     private static final int WIDEST = 100_000;
     private static final Pattern PERCENT =
-            Pattern.compile("(?:\\(([^)]*)\\))?([-+ #0]*)(\\*|[0-9]{0,7})(?:\\.(\\*|[0-9]{0,7}))?[hlL]?(.)", Pattern.DOTALL);
+            Pattern.compile("(?:\\(([^)]*)\\))?([-+ #0]*)(\\*|[0-9]{0,7})(?:\\.(\\*|[0-9]{0,7}))?[hlL]?(.)",
+                    Pattern.DOTALL);
     private static final Pattern SPEC = Pattern.compile(
             "(?:(.)?([<>=^]))?([-+ ])?(#)?(0)?([0-9]{0,7})([,_])?(?:\\.([0-9]{1,7}))?([a-zA-Z%])?", Pattern.DOTALL);
 
@@ -42,7 +43,8 @@ final class Format {
                 continue;
             }
             int width = "*".equals(m.group(3)) ? Args.whole(next(items, used++)) : number(m.group(3), 0);
-            int precision = "*".equals(m.group(4)) ? Args.whole(next(items, used++)) : number(m.group(4), m.group(4) == null ? -1 : 0);
+            int precision = "*".equals(m.group(4)) ? Args.whole(next(items, used++))
+                    : number(m.group(4), m.group(4) == null ? -1 : 0);
             Value value = m.group(1) == null ? next(items, used++) : member(values, m.group(1));
             String flags = m.group(2);
             boolean left = flags.contains("-") || width < 0;
@@ -86,21 +88,25 @@ final class Format {
     private static String one(Interpreter in, Value value, Spec spec, boolean safe) {
         return switch (spec.type) {
             case 's' -> {
-                String text = safe ? Printer.escaped(new Text(in.text(value), value instanceof Text t && t.safe)) : in.text(value);
+                String text = safe ? Printer.escaped(new Text(in.text(value), value instanceof Text t && t.safe))
+                        : in.text(value);
                 yield spec.pad(in, spec.cut(text));
             }
             case 'r', 'a' -> spec.pad(in, spec.cut(in.repr(value)));
             case 'c' -> spec.pad(in, value instanceof Text t ? t.string : Character.toString(Args.whole(value)));
             case 'd', 'i', 'u' -> {
                 if (!(value instanceof Number)) {
-                    throw new TemplateException("%" + spec.type + " format: a real number is required, not " + value.type());
+                    throw new TemplateException(
+                            "%" + spec.type + " format: a real number is required, not " + value.type());
                 }
-                BigInteger whole = value instanceof Whole w ? w.integer() : new BigDecimal(((Number) value).real()).toBigInteger();
+                BigInteger whole =
+                        value instanceof Whole w ? w.integer() : new BigDecimal(((Number) value).real()).toBigInteger();
                 yield spec.with('d').number(in, new Value.Int(whole));
             }
             case 'x', 'X', 'o' -> {
                 if (!(value instanceof Whole w)) {
-                    throw new TemplateException("%" + spec.type + " format: an integer is required, not " + value.type());
+                    throw new TemplateException(
+                            "%" + spec.type + " format: an integer is required, not " + value.type());
                 }
                 yield spec.number(in, w);
             }
@@ -222,7 +228,8 @@ final class Format {
     /// @param precision -1 where none was given
     /// @param type 0 where the kind of value decides
     private record Spec(
-            char align, String fill, String sign, boolean alternate, int width, String group, int precision, char type) {
+            char align, String fill, String sign, boolean alternate, int width, String group, int precision,
+            char type) {
         private static Spec parse(String spec) {
             Matcher m = SPEC.matcher(spec);
             if (!m.matches()) {

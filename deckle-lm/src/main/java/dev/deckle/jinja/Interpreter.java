@@ -145,8 +145,7 @@ final class Interpreter {
                 named.put("caller", new Macro(c.caller(), scope));
                 print(text(call(eval(c.call().function()), new Args(args.positional(), named))));
             }
-            case Statement.FilterBlock f ->
-                print(text(filtered(f.filter(), Value.of(captured(scope, f.body())))));
+            case Statement.FilterBlock f -> print(text(filtered(f.filter(), Value.of(captured(scope, f.body())))));
             case Statement.Generation g -> print(captured(scope, g.body()));
             case Statement.Break _ -> {
                 return Flow.BREAK;

@@ -18,9 +18,11 @@ final class Lexer {
             "0[bB](?:_?[01])++|0[oO](?:_?[0-7])++|0[xX](?:_?[0-9a-fA-F])++|[1-9](?:_?[0-9])*+|0(?:_?0)*+");
     private static final Pattern NAME = Pattern.compile("[\\p{L}_][\\p{L}\\p{M}\\p{N}_]*+");
     private static final Pattern OPERATOR = Pattern.compile("//|\\*\\*|[=!<>]=|[-+*/%~\\[\\](){}<>=.:|,;]");
-    private static final Pattern RAW = Pattern.compile("\\{%[-+]?+\\s*+raw\\s*+(?:-%\\}\\s*+|%\\})", Pattern.UNICODE_CHARACTER_CLASS);
+    private static final Pattern RAW =
+            Pattern.compile("\\{%[-+]?+\\s*+raw\\s*+(?:-%\\}\\s*+|%\\})", Pattern.UNICODE_CHARACTER_CLASS);
     private static final Pattern END_RAW =
-            Pattern.compile("\\{%([-+]?+)\\s*+endraw\\s*+(?:\\+%\\}|-%\\}\\s*+|%\\}\\n?+)", Pattern.UNICODE_CHARACTER_CLASS);
+            Pattern.compile("\\{%([-+]?+)\\s*+endraw\\s*+(?:\\+%\\}|-%\\}\\s*+|%\\}\\n?+)",
+                    Pattern.UNICODE_CHARACTER_CLASS);
 
     private final String name;
     private final String source;
@@ -86,7 +88,8 @@ final class Lexer {
             }
         } else if (sign != '+' && !variable) {
             int indent = tag;
-            while (indent > from && source.charAt(indent - 1) != '\n' && Characters.isSpace(source.charAt(indent - 1))) {
+            while (indent > from && source.charAt(indent - 1) != '\n'
+                    && Characters.isSpace(source.charAt(indent - 1))) {
                 indent--;
             }
             if (indent > from ? source.charAt(indent - 1) == '\n' : lineStarting) {

@@ -59,8 +59,8 @@ final class Methods {
         Optional<Native> method = Optional.ofNullable(switch (of) {
             case Text _ -> TextMethods.TABLE.get(name);
             case Dict _ -> DICT.get(name);
-            case Seq s when s.kind().sequence() ->
-                s.kind() == Kind.LIST && LIST.containsKey(name) ? LIST.get(name) : SEQUENCE.get(name);
+            case Seq s when s.kind().sequence() -> s.kind() == Kind.LIST && LIST.containsKey(name) ? LIST.get(name)
+                    : SEQUENCE.get(name);
             case Value.Real _ -> FLOAT.get(name);
             default -> null;
         });

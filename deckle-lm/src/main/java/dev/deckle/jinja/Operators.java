@@ -71,7 +71,8 @@ final class Operators {
             throw new TemplateException("can only concatenate str (not \"" + b.type() + "\") to str");
         }
         if (a instanceof Seq s && s.kind() != Kind.RANGE && s.kind().sequence()) {
-            throw new TemplateException("can only concatenate " + s.type() + " (not \"" + b.type() + "\") to " + s.type());
+            throw new TemplateException(
+                    "can only concatenate " + s.type() + " (not \"" + b.type() + "\") to " + s.type());
         }
         return a instanceof Number x && b instanceof Number y ? arithmetic("+", x, y) : null;
     }
@@ -167,7 +168,8 @@ final class Operators {
                 if (y.signum() < 0) {
                     yield new Real(power(x.doubleValue(), y.doubleValue()));
                 }
-                if (y.bitLength() > 31 || (long) Math.max(0, x.abs().subtract(BigInteger.ONE).bitLength()) * y.intValue() > MOST_BITS) {
+                if (y.bitLength() > 31 || (long) Math.max(0, x.abs().subtract(BigInteger.ONE).bitLength())
+                        * y.intValue() > MOST_BITS) {
                     throw new TemplateException("an integer power is too large");
                 }
                 yield new Int(x.pow(y.intValue()));
@@ -193,7 +195,8 @@ final class Operators {
             case "in" -> contains(in, b, a);
             case "not in" -> !contains(in, b, a);
             default -> {
-                if (a instanceof Number x && b instanceof Number y && (Double.isNaN(x.real()) || Double.isNaN(y.real()))) {
+                if (a instanceof Number x && b instanceof Number y
+                        && (Double.isNaN(x.real()) || Double.isNaN(y.real()))) {
                     yield false;
                 }
                 int order = order(in, a, b, operator);
@@ -226,10 +229,10 @@ final class Operators {
                 in.spend(hashable(item).size());
                 return d.map().containsKey(item);
             }
-            case Value.Number _, Value.None _, Value.Thing _ ->
-                throw new TemplateException("argument of type '" + container.type() + "' is not iterable");
+            case Value.Number _, Value.None _, Value.Thing _ -> throw new TemplateException(
+                    "argument of type '" + container.type() + "' is not iterable");
             default -> {
-                for (Iterator<Value> all = iterate(container); all.hasNext(); ) {
+                for (Iterator<Value> all = iterate(container); all.hasNext();) {
                     if (same(in, all.next(), item)) {
                         return true;
                     }
@@ -308,15 +311,15 @@ final class Operators {
             case Text t -> t.string.codePoints().mapToObj(c -> (Value) t.with(Character.toString(c))).iterator();
             case Value.Generator g -> g.iterator();
             case Undefined _ -> List.<Value>of().iterator();
-            case Value.None _, Number _, Value.Thing _ ->
-                throw new TemplateException("'" + value.type() + "' object is not iterable");
+            case Value.None _, Number _, Value.Thing _ -> throw new TemplateException(
+                    "'" + value.type() + "' object is not iterable");
         };
     }
 
     /// All that iteration yields, at its price.
     static List<Value> items(Interpreter in, Value value) {
         var items = new ArrayList<Value>();
-        for (Iterator<Value> all = iterate(value); all.hasNext(); ) {
+        for (Iterator<Value> all = iterate(value); all.hasNext();) {
             in.spend(4);
             items.add(all.next());
         }

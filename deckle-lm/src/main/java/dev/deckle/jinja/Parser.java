@@ -83,8 +83,8 @@ final class Parser extends ExpressionParser {
                 }
                 yield tag.text().equals("break") ? new Statement.Break(line) : new Statement.Continue(line);
             }
-            case "extends", "include", "import", "from", "block", "autoescape" ->
-                throw failure("the tag '" + tag.text() + "' is not supported");
+            case "extends", "include", "import", "from", "block",
+                    "autoescape" -> throw failure("the tag '" + tag.text() + "' is not supported");
             default -> throw failure("unknown tag '" + tag.text() + "'");
         };
     }

@@ -12,8 +12,8 @@ import java.util.function.UnaryOperator;
 /// and Python's `json.dumps` as `tojson`: values as Python prints them, down to the quotes of a list of strings.
 ///
 /// **Structure.** A [Lexer] that knows about white space, a recursive descent [Parser] to sealed records ([Expr],
-/// [Statement]), an [Interpreter] that walks them. Values are a sealed [Value] whose `equals` is Python's `==`; filters,
-/// tests and methods stand in tables.
+/// [Statement]), an [Interpreter] that walks them. Values are a sealed [Value] whose `equals` is Python's `==`;
+/// filters, tests and methods stand in tables.
 ///
 /// **Safety.** A template comes with a model, from a stranger. It sees the variables that it is given and nothing of
 /// Java; steps, text, output and depth are bounded. Not supported, each with a line that says so: inheritance, imports,

@@ -26,15 +26,19 @@ final class Tests {
         is(t, "number", v -> v instanceof Value.Number);
         is(t, "string", v -> v instanceof Text);
         is(t, "mapping", v -> v instanceof Value.Dict);
-        is(t, "sequence", v -> v instanceof Seq s ? s.kind().sequence() : v instanceof Text || v instanceof Value.Dict || v instanceof Undefined);
-        is(t, "iterable", v -> !(v instanceof Value.None || v instanceof Value.Number || v instanceof Value.Thing && !(v instanceof Loop)));
+        is(t, "sequence", v -> v instanceof Seq s ? s.kind().sequence()
+                : v instanceof Text || v instanceof Value.Dict || v instanceof Undefined);
+        is(t, "iterable", v -> !(v instanceof Value.None || v instanceof Value.Number
+                || v instanceof Value.Thing && !(v instanceof Loop)));
         is(t, "callable", v -> v instanceof Undefined || v instanceof Value.Thing && !(v instanceof Namespace));
         is(t, "escaped", v -> v instanceof Text s && s.safe);
         is(t, "odd", v -> remainder(v, BigInteger.TWO).equals(Value.of(1)));
         is(t, "even", v -> remainder(v, BigInteger.TWO).equals(Value.of(0)));
         t.add("divisibleby num", (in, v, a) -> Value.of(!Operators.truth(Operators.binary(in, "%", v, a.at(0)))));
-        t.add("lower", (in, v, a) -> Value.of(TextMethods.cased(in.text(v)) && in.text(v).equals(Characters.lower(in.text(v)))));
-        t.add("upper", (in, v, a) -> Value.of(TextMethods.cased(in.text(v)) && in.text(v).equals(Characters.upper(in.text(v)))));
+        t.add("lower", (in, v, a) -> Value
+                .of(TextMethods.cased(in.text(v)) && in.text(v).equals(Characters.lower(in.text(v)))));
+        t.add("upper", (in, v, a) -> Value
+                .of(TextMethods.cased(in.text(v)) && in.text(v).equals(Characters.upper(in.text(v)))));
         t.add("filter", (in, v, a) -> Value.of(Filters.TABLE.containsKey(Args.text(v))));
         t.add("test", (in, v, a) -> Value.of(known(Args.text(v))));
         t.add("sameas other", (in, v, a) -> Value.of(sameAs(v, a.at(0))));
@@ -68,7 +72,8 @@ final class Tests {
             Operators.defined(v);
             throw new TemplateException("unsupported operand type(s) for %: '" + v.type() + "' and 'int'");
         }
-        return x instanceof Value.Whole w ? new Value.Int(w.integer().mod(n)) : new Value.Real(x.real() - 2 * Math.floor(x.real() / 2));
+        return x instanceof Value.Whole w ? new Value.Int(w.integer().mod(n))
+                : new Value.Real(x.real() - 2 * Math.floor(x.real() / 2));
     }
 
     /// Python's `is`, as far as it can be told from outside: True and None are one object each, a 1 is not True.

@@ -164,7 +164,8 @@ final class TextFilters {
             }
         }
         Optional<Double> real = v instanceof Real r ? Optional.of(r.real()) : real(v);
-        return real.filter(Double::isFinite).map(x -> (Value) new Int(new BigDecimal(x).toBigInteger())).orElse(otherwise);
+        return real.filter(Double::isFinite).map(x -> (Value) new Int(new BigDecimal(x).toBigInteger()))
+                .orElse(otherwise);
     }
 
     private static Optional<Value> whole(String s, int base) {
@@ -177,7 +178,8 @@ final class TextFilters {
         if (own != 0 && own == radix && base != 10) {
             digits = digits.substring(2);
         }
-        if (radix < 2 || radix > 36 || digits.length() > Int.MOST_DIGITS || !digits.matches("[0-9A-Za-z]++(?:_[0-9A-Za-z]++)*+")) {
+        if (radix < 2 || radix > 36 || digits.length() > Int.MOST_DIGITS
+                || !digits.matches("[0-9A-Za-z]++(?:_[0-9A-Za-z]++)*+")) {
             return Optional.empty();
         }
         try {
@@ -217,7 +219,8 @@ final class TextFilters {
         switch (method) {
             case "common" -> {
                 if (n instanceof Whole w) {
-                    BigDecimal rounded = new BigDecimal(w.integer()).setScale(Math.min(precision, 0), RoundingMode.HALF_EVEN);
+                    BigDecimal rounded =
+                            new BigDecimal(w.integer()).setScale(Math.min(precision, 0), RoundingMode.HALF_EVEN);
                     return new Int(rounded.toBigInteger());
                 }
                 return Double.isFinite(n.real())

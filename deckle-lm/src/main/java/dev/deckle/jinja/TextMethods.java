@@ -50,8 +50,8 @@ final class TextMethods {
             boolean cut = !a.text(0).isEmpty() && s.endsWith(a.text(0));
             return ((Text) self).with(cut ? s.substring(0, s.length() - a.text(0).length()) : s);
         });
-        t.add("replace old new count?", (in, self, a) ->
-                ((Text) self).with(replace(in, string(self), a.text(0), a.text(1), a.whole(2, -1))));
+        t.add("replace old new count?",
+                (in, self, a) -> ((Text) self).with(replace(in, string(self), a.text(0), a.text(1), a.whole(2, -1))));
         t.add("split sep? maxsplit?", (in, self, a) -> split(self, a, false));
         t.add("rsplit sep? maxsplit?", (in, self, a) -> split(self, a, true));
         t.add("splitlines keepends?", (in, self, a) -> texts(self, lines(string(self), a.flag(0, false))));
@@ -176,7 +176,8 @@ final class TextMethods {
         } else if (fromEnd) {
             String sep = a.text(0);
             int end = s.length();
-            for (int at; most != parts.size() && (at = s.lastIndexOf(sep, end - sep.length())) >= 0 && at + sep.length() <= end; end = at) {
+            for (int at; most != parts.size() && (at = s.lastIndexOf(sep, end - sep.length())) >= 0
+                    && at + sep.length() <= end; end = at) {
                 parts.add(s.substring(at + sep.length(), end));
             }
             parts.add(s.substring(0, end));

@@ -12,7 +12,8 @@ import java.util.List;
 import java.util.Map;
 
 /// A value of a template. `equals` is Python's `==`: 1, 1.0 and True are one key of a dict, a list is no tuple.
-sealed interface Value permits Value.None, Value.Number, Text, Value.Seq, Value.Dict, Value.Generator, Value.Undefined, Value.Thing {
+sealed interface Value
+        permits Value.None, Value.Number, Text, Value.Seq, Value.Dict, Value.Generator, Value.Undefined, Value.Thing {
     /// Python's name of the type, for messages.
     String type();
 
