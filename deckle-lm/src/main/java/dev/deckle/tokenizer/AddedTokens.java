@@ -25,8 +25,12 @@ final class AddedTokens {
         Part rewrite(byte[] text, int from, int end);
     }
 
-    /// `text[from, end)`.
-    record Part(byte[] text, int from, int end) {}
+    /// `text[from, end)`; `keepsStart` if it begins with what the original began with.
+    record Part(byte[] text, int from, int end, boolean keepsStart) {
+        Part(byte[] text, int from, int end) {
+            this(text, from, end, true);
+        }
+    }
 
     private final List<Added> tokens;
     private final boolean specialIsText;
@@ -66,7 +70,7 @@ final class AddedTokens {
             @Override
             public void text(byte[] whole, int from, int end, boolean first) {
                 Part part = normalizer.rewrite(whole, from, end);
-                split(normalized, part.text, part.from, part.end, first, sink);
+                split(normalized, part.text, part.from, part.end, first && part.keepsStart, sink);
             }
         });
     }

@@ -12,16 +12,14 @@ final class CharSet implements IntPredicate {
     static final CharSet SPACE = new CharSet(c -> CharClass.kindOf(c) == CharClass.BLANK);
     /// `\d`: decimal digits.
     static final CharSet DIGIT = new CharSet(c -> Character.getType(c) == Character.DECIMAL_DIGIT_NUMBER);
-    /// `\w`: letters, marks, decimal digits and connectors.
-    static final CharSet WORD = new CharSet(c -> Character.isAlphabetic(c) || isMark(c) || DIGIT.test(c)
-            || Character.getType(c) == Character.CONNECTOR_PUNCTUATION);
-    /// As `\w`, and the two joiners: the words of added tokens and of the pre-tokenizer Whitespace.
-    static final CharSet RUST_WORD = new CharSet(c -> WORD.test(c) || c == 0x200C || c == 0x200D);
+    /// `\w`: letters, marks, decimal digits and connectors, and Oniguruma's addition of the numbers of Latin-1.
+    static final CharSet WORD = new CharSet(c -> isLetterMarkOrDigit(c) || c < 0x100
+            && Character.getType(c) == Character.OTHER_NUMBER);
+    /// As `\w` is meant in Rust, with the two joiners: the words of added tokens and of the pre-tokenizer Whitespace.
+    static final CharSet RUST_WORD = new CharSet(c -> isLetterMarkOrDigit(c) || c == 0x200C || c == 0x200D);
     static final CharSet ANY = new CharSet(c -> true);
     static final CharSet NOT_NEWLINE = new CharSet(c -> c != '\n');
     static final CharSet HEX_DIGIT = new CharSet(c -> c < 128 && Character.digit(c, 16) >= 0);
-
-    private static final String ASCII_SYMBOLS_OF_PUNCT = "$+<=>^`|~";
 
     /// The names of POSIX, which Oniguruma knows as properties too.
     private static final Map<String, CharSet> NAMED = Map.ofEntries(
@@ -36,8 +34,7 @@ final class CharSet implements IntPredicate {
             Map.entry("lower", new CharSet(Character::isLowerCase)),
             Map.entry("print", new CharSet(c -> isPrinted(c) && (!SPACE.test(c)
                     || Character.getType(c) == Character.SPACE_SEPARATOR))),
-            Map.entry("punct", new CharSet(c -> isPunctuation(c)
-                    || c < 128 && ASCII_SYMBOLS_OF_PUNCT.indexOf(c) >= 0)),
+            Map.entry("punct", new CharSet(CharSet::isPunctuation)),
             Map.entry("space", SPACE),
             Map.entry("upper", new CharSet(Character::isUpperCase)),
             Map.entry("word", WORD),
@@ -56,7 +53,7 @@ final class CharSet implements IntPredicate {
 
     /// The general categories by the numbers of [Character#getType].
     private static final String[] CATEGORIES = {
-        "cn", "lu", "ll", "lt", "lm", "lo", "mn", "me", "mc", "nd", "nl", "no", "", "zs", "zl", "zp", "cc", "cf", "",
+        "cn", "lu", "ll", "lt", "lm", "lo", "mn", "me", "mc", "nd", "nl", "no", "zs", "zl", "zp", "cc", "cf", "",
         "co", "cs", "pd", "ps", "pe", "pc", "po", "sm", "sc", "sk", "so", "pi", "pf"
     };
     private static final Map<String, String> LONG_CATEGORIES = Map.ofEntries(
@@ -89,6 +86,12 @@ final class CharSet implements IntPredicate {
         return new CharSet(c -> c == codePoint);
     }
 
+    /// All characters that differ from `codePoint` in case only, and itself.
+    static CharSet ignoringCase(int codePoint) {
+        int folded = fold(codePoint);
+        return new CharSet(c -> fold(c) == folded);
+    }
+
     static CharSet range(int from, int to) {
         return new CharSet(c -> c >= from && c <= to);
     }
@@ -112,13 +115,19 @@ final class CharSet implements IntPredicate {
             int folded = fold(c);
             return test(c) || test(folded) || test(Character.toUpperCase(folded)) || test(Character.toTitleCase(folded))
                     || folded == 's' && test('\u017F') || folded == 'k' && test('\u212A')
-                    || folded == 'å' && test('\u212B');
+                    || folded == 'å' && test('\u212B') || folded == 'μ' && test('µ');
         });
     }
 
     /// Equal for characters that differ in case only. The Turkish i's are letters of their own.
     private static int fold(int c) {
         return c == 'İ' || c == 'ı' ? c : Character.toLowerCase(Character.toUpperCase(c));
+    }
+
+    /// A class by the name of POSIX, as `[:alpha:]` has it. There, symbols are punctuation too.
+    static Optional<CharSet> posix(String name) {
+        return name.equals("punct") ? Optional.of(new CharSet(c -> isPunctuation(c) || isSymbol(c)))
+                : Optional.ofNullable(NAMED.get(name));
     }
 
     /// A property by name: a general category, a script, a name of POSIX, or one of the binary properties that
@@ -155,6 +164,11 @@ final class CharSet implements IntPredicate {
         return mask;
     }
 
+    private static boolean isLetterMarkOrDigit(int c) {
+        return Character.isAlphabetic(c) || isMark(c) || DIGIT.test(c)
+                || Character.getType(c) == Character.CONNECTOR_PUNCTUATION;
+    }
+
     static boolean isMark(int c) {
         return switch (Character.getType(c)) {
             case Character.NON_SPACING_MARK, Character.ENCLOSING_MARK, Character.COMBINING_SPACING_MARK -> true;
@@ -168,6 +182,14 @@ final class CharSet implements IntPredicate {
             case Character.DASH_PUNCTUATION, Character.START_PUNCTUATION, Character.END_PUNCTUATION,
                     Character.CONNECTOR_PUNCTUATION, Character.OTHER_PUNCTUATION,
                     Character.INITIAL_QUOTE_PUNCTUATION, Character.FINAL_QUOTE_PUNCTUATION -> true;
+            default -> false;
+        };
+    }
+
+    private static boolean isSymbol(int c) {
+        return switch (Character.getType(c)) {
+            case Character.MATH_SYMBOL, Character.CURRENCY_SYMBOL, Character.MODIFIER_SYMBOL,
+                    Character.OTHER_SYMBOL -> true;
             default -> false;
         };
     }

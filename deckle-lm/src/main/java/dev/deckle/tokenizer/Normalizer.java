@@ -9,6 +9,12 @@ import java.util.function.IntUnaryOperator;
 sealed interface Normalizer {
     String normalize(String text);
 
+    /// Whether what `text` becomes begins with what its first character becomes: Metaspace's scheme "first" puts its
+    /// mark only there.
+    default boolean keepsStart(String text) {
+        return true;
+    }
+
     static Normalizer read(Fields stage) {
         return switch (stage.string("type")) {
             case "NFC" -> new Unicode(Form.NFC);
@@ -61,6 +67,11 @@ sealed interface Normalizer {
             }
             return text.substring(from, end);
         }
+
+        @Override
+        public boolean keepsStart(String text) {
+            return !left || text.isEmpty() || !isBlank(text.charAt(0));
+        }
     }
 
     /// Takes all combining marks away.
@@ -69,12 +80,24 @@ sealed interface Normalizer {
         public String normalize(String text) {
             return filter(text, c -> !CharSet.isMark(c));
         }
+
+        @Override
+        public boolean keepsStart(String text) {
+            return text.isEmpty() || !CharSet.isMark(text.codePointAt(0));
+        }
     }
 
     record Replace(TextPattern pattern, String content) implements Normalizer {
         @Override
         public String normalize(String text) {
             return pattern.replace(text, content);
+        }
+
+        /// What replaces several characters is counted as coming from the last of them.
+        @Override
+        public boolean keepsStart(String text) {
+            IntList matches = pattern.matches(text);
+            return matches.size() == 0 || matches.get(0) > 0 || text.codePointCount(0, matches.get(1)) <= 1;
         }
     }
 
@@ -94,7 +117,7 @@ sealed interface Normalizer {
         public String normalize(String text) {
             String t = text;
             if (cleanText) {
-                t = filter(t, c -> c != 0 && c != Utf8.REPLACEMENT && !isControl(c));
+                t = filter(t, Bert::isKept);
                 t = map(t, c -> isBlank(c) ? ' ' : c);
             }
             if (handleChineseChars) {
@@ -115,10 +138,15 @@ sealed interface Normalizer {
             return lowercase ? Normalizer.lowercase(t) : t;
         }
 
-        private static boolean isControl(int c) {
-            return c != '\t' && c != '\n' && c != '\r' && switch (Character.getType(c)) {
-                case Character.CONTROL, Character.FORMAT, Character.PRIVATE_USE, Character.SURROGATE -> true;
-                default -> false;
+        @Override
+        public boolean keepsStart(String text) {
+            return !cleanText || text.isEmpty() || isKept(text.codePointAt(0));
+        }
+
+        private static boolean isKept(int c) {
+            return c == '\t' || c == '\n' || c == '\r' || c != Utf8.REPLACEMENT && switch (Character.getType(c)) {
+                case Character.CONTROL, Character.FORMAT, Character.PRIVATE_USE, Character.SURROGATE -> false;
+                default -> true;
             };
         }
 
@@ -133,13 +161,20 @@ sealed interface Normalizer {
     record Nmt() implements Normalizer {
         @Override
         public String normalize(String text) {
-            String kept = filter(text, c -> !(c >= 1 && c <= 8 || c == 0x0B || c >= 0x0E && c <= 0x1F || c == 0x7F
-                    || c == 0x8F || c == 0x9F));
-            return map(kept, c -> switch (c) {
+            return map(filter(text, Nmt::isKept), c -> switch (c) {
                 case '\t', '\n', '\f', '\r', 0x1680, 0x200B, 0x200C, 0x200D, 0x200E, 0x200F, 0x2028, 0x2029, 0x2581,
                         0xFEFF, 0xFFFD -> ' ';
                 default -> c;
             });
+        }
+
+        @Override
+        public boolean keepsStart(String text) {
+            return text.isEmpty() || isKept(text.charAt(0));
+        }
+
+        private static boolean isKept(int c) {
+            return !(c >= 1 && c <= 8 || c == 0x0B || c >= 0x0E && c <= 0x1F || c == 0x7F || c == 0x8F || c == 0x9F);
         }
     }
 
@@ -167,6 +202,18 @@ sealed interface Normalizer {
                 t = stage.normalize(t);
             }
             return t;
+        }
+
+        @Override
+        public boolean keepsStart(String text) {
+            String t = text;
+            for (Normalizer stage : stages) {
+                if (!stage.keepsStart(t)) {
+                    return false;
+                }
+                t = stage.normalize(t);
+            }
+            return true;
         }
     }
 

@@ -126,21 +126,22 @@ sealed interface PreTokenizer {
         }
     }
 
-    /// Cuts where the script changes. Kana counts as Han; spaces and marks belong to what is before them.
+    /// Cuts where the script changes. Kana counts as Han; spaces and what has no script go with what is before them, and
+    /// are lost where nothing is before them.
     record UnicodeScripts() implements PreTokenizer {
         @Override
         public void split(Piece piece, Consumer<Piece> out) {
             String text = piece.text;
-            int from = 0;
+            int from = text.length();
             Character.UnicodeScript last = null;
             for (int i = 0; i < text.length();) {
                 int c = text.codePointAt(i);
                 var script = script(c);
-                if (script != null) {
-                    if (last != null && last != script) {
+                if (script != null && script != last) {
+                    if (last != null) {
                         out.accept(new Piece(text.substring(from, i), piece.first && from == 0));
-                        from = i;
                     }
+                    from = i;
                     last = script;
                 }
                 i += Character.charCount(c);

@@ -190,8 +190,7 @@ final class RegexSyntax {
     }
 
     private static Node literal(int c, boolean ignoreCase) {
-        CharSet set = CharSet.of(c);
-        return new One(ignoreCase ? set.ignoringCase() : set);
+        return new One(ignoreCase ? CharSet.ignoringCase(c) : CharSet.of(c));
     }
 
     /// What stands behind an opening parenthesis, its end included.
@@ -443,7 +442,7 @@ final class RegexSyntax {
             boolean negated = name.startsWith("^");
             String plain = negated ? name.substring(1) : name;
             if (plain.matches("[a-z]+")) {
-                CharSet posix = CharSet.property(plain).orElseThrow(() -> wrong("the unknown class " + plain));
+                CharSet posix = CharSet.posix(plain).orElseThrow(() -> wrong("the unknown class " + plain));
                 at = end + 2;
                 parts.add(negated ? posix.not() : posix);
                 return;

@@ -12,7 +12,8 @@ sealed interface TextPattern {
         if (stage.raw(key) instanceof JsonObject) {
             Fields pattern = stage.fields(key);
             if (pattern.has("String")) {
-                return new Literal(pattern.string("String"));
+                String literal = pattern.string("String");
+                return literal.isEmpty() ? new Expression(Regex.of("", pattern.where("String"))) : new Literal(literal);
             }
             if (pattern.has("Regex")) {
                 return new Expression(Regex.of(pattern.string("Regex"), pattern.where("Regex")));
@@ -35,17 +36,14 @@ sealed interface TextPattern {
         return out.append(text, done, text.length()).toString();
     }
 
+    /// @param literal not empty
     record Literal(String literal) implements TextPattern {
         @Override
         public IntList matches(String text) {
             var found = new IntList();
-            int step = Math.max(1, literal.length());
-            for (int i = text.indexOf(literal); i >= 0 && !text.isEmpty(); i = text.indexOf(literal, i + step)) {
+            for (int i = text.indexOf(literal); i >= 0; i = text.indexOf(literal, i + literal.length())) {
                 found.add(i);
                 found.add(i + literal.length());
-                if (i == text.length()) {
-                    break;
-                }
             }
             return found;
         }

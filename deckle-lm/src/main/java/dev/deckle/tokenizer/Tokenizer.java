@@ -98,8 +98,9 @@ public final class Tokenizer {
             if (nfc && i == end) {
                 return new AddedTokens.Part(text, from, end);
             }
-            byte[] normalized = Utf8.encode(normalizer.normalize(Utf8.decode(text, from, end)));
-            return new AddedTokens.Part(normalized, 0, normalized.length);
+            String original = Utf8.decode(text, from, end);
+            byte[] normalized = Utf8.encode(normalizer.normalize(original));
+            return new AddedTokens.Part(normalized, 0, normalized.length, from > 0 || normalizer.keepsStart(original));
         };
     }
 
