@@ -50,7 +50,7 @@ final class AddedVocabulary {
             if (known != Vocabulary.NONE && known != added.id() || other != null && !other.equals(added.content())) {
                 throw new IllegalArgumentException(token.where("id") + " is " + added.id() + " for '" + added.content()
                         + "', but " + (known != Vocabulary.NONE ? "that token has id " + known
-                        : "model.vocab has that id for '" + other + "'"));
+                                : "model.vocab has that id for '" + other + "'"));
             }
             add(added, token.where("id"));
         }
@@ -79,7 +79,8 @@ final class AddedVocabulary {
         if (fields.has(key) && fields.raw(key).isJsonArray()) {
             var names = new ArrayList<String>();
             fields.array(key).forEach(e -> names.add(e instanceof JsonObject o
-                    ? Fields.of(o, fields.where(key)).string("content") : Fields.string(e, fields.where(key))));
+                    ? Fields.of(o, fields.where(key)).string("content")
+                    : Fields.string(e, fields.where(key))));
             names.forEach(name -> special(name, fields.where(key)));
         }
     }
