@@ -94,7 +94,8 @@ public final class Conversion {
         if (Files.isDirectory(from.resolve(TEMPLATES))) {
             Files.createDirectory(to.resolve(TEMPLATES));
             try (Stream<Path> files = Files.list(from.resolve(TEMPLATES))) {
-                for (Path file : files.filter(f -> f.toString().endsWith(".jinja")).toList()) {
+                for (Path file : files.filter(f -> f.toString().endsWith(".jinja") && Files.isRegularFile(f))
+                        .toList()) {
                     Files.copy(file, to.resolve(TEMPLATES).resolve(file.getFileName()));
                 }
             }

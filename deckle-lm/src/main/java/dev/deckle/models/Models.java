@@ -1,5 +1,6 @@
 package dev.deckle.models;
 
+import dev.deckle.json.TextFile;
 import dev.deckle.memory.ModelMemory;
 import dev.deckle.nn.Weights;
 import dev.deckle.tensor.Tensor;
@@ -84,7 +85,7 @@ public final class Models {
             throw new IOException(folder + ": there is no such model folder");
         }
         Path file = folder.resolve("config.json");
-        if (!Files.exists(file)) {
+        if (!TextFile.exists(file)) {
             throw new IOException(file + ": there is no such file" + WeightFiles.foreign(folder));
         }
         return ConfigReader.open(file);

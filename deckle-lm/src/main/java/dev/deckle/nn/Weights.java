@@ -3,6 +3,7 @@ package dev.deckle.nn;
 import static java.util.stream.Collectors.joining;
 
 import dev.deckle.autograd.Leaf;
+import dev.deckle.io.Shown;
 import dev.deckle.memory.ModelMemory;
 import dev.deckle.random.Generator;
 import dev.deckle.tensor.DType;
@@ -166,7 +167,7 @@ public final class Weights {
         if (root.checkpoint != null) {
             root.checkpoint.keySet().stream()
                     .filter(n -> !root.used.contains(n) && !root.ignored.test(n))
-                    .forEach(root.extra::add);
+                    .forEach(n -> root.extra.add(Shown.brief(n)));
         }
         if (!root.missing.isEmpty() || !root.unfit.isEmpty() || !root.extra.isEmpty()) {
             complain();
