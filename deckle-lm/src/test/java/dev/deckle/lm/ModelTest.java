@@ -196,7 +196,7 @@ class ModelTest {
     void refusals() throws IOException {
         try (Model model = Model.load(folder)) {
             assertThrows(IllegalArgumentException.class, () -> model.generate(""));
-            String m = assertThrows(IllegalArgumentException.class, () -> model.generate("紙 ".repeat(200)))
+            String m = assertThrows(IllegalArgumentException.class, () -> model.generate("zq7#".repeat(200)))
                     .getMessage();
             assertTrue(m.contains("the model takes at most 256"), m);
             assertArrayEquals(new int[0], model.generate("a", model.settings().withMaxNewTokens(0)).ids());
