@@ -38,7 +38,7 @@ final class Benchmarks {
     private Llama model(int context) {
         int ffn = size.hidden * 8 / 3 / 64 * 64;
         return Llama.create(Llama.Config.of(size.vocab, size.hidden, ffn, size.layers, size.heads, size.heads, context,
-                false, 0), 1);
+                false), 0, 1);
     }
 
     /// Forward, backward, clipping and AdamW on random tokens: the median of 8 steps after 4.

@@ -1,26 +1,28 @@
 package dev.deckle.app;
 
+import com.google.gson.JsonArray;
 import com.google.gson.JsonObject;
 import dev.deckle.generate.BeamSearch;
+import dev.deckle.generate.Decoding;
+import dev.deckle.generate.GenerationConfig;
 import dev.deckle.generate.Sampler;
+import dev.deckle.generate.Scorer;
 import dev.deckle.generate.TextGenerator;
+import dev.deckle.generate.TextStream;
 import dev.deckle.models.CausalLm;
-import dev.deckle.models.ConfigReader;
 import dev.deckle.models.Models;
 import dev.deckle.nn.KvCache;
-import dev.deckle.random.Generator;
-import dev.deckle.tokenizer.StreamDecoder;
 import dev.deckle.tokenizer.Tokenizer;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.HashSet;
+import java.util.Collections;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalDouble;
-import java.util.Set;
-import java.util.function.IntPredicate;
+import java.util.function.Predicate;
 import java.util.function.Supplier;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
@@ -28,77 +30,82 @@ import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.TypeConversionException;
 
-/// Continues a prompt.
+/// Continues prompts. What no flag says, the model's `generation_config.json` says, and then the defaults here.
 @Command(
         name = "generate",
-        description = "Continue a prompt with a model.",
+        description = "Continue prompts with a model. Its generation_config.json has the defaults of the flags, where "
+                + "there is one.",
         footerHeading = "%nExamples:%n",
         footer = {
             "  ./deckle generate --model runs/run-1 --prompt \"public static \"",
             "  ./deckle generate --model runs/run-1 --prompt \"/**\" --temperature 0    always the likeliest token",
             "  ./deckle generate --model runs/run-1 --ids 5,6,7 --max-new-tokens 20 --json",
-            "  ./deckle generate --model runs/run-1 --prompt \"int \" --num-beams 4 --kv-cache paged"
+            "  ./deckle generate --model runs/run-1 --prompt \"int \" --num-beams 4 --kv-cache paged",
+            "  ./deckle generate --model runs/run-1 --prompts questions.txt --json    all at once"
         })
 final class Generate extends Verb {
+    private static final Sampler DEFAULT = new Sampler(0.8, 0, 1, 0, 1);
+    private static final int DEFAULT_NEW_TOKENS = 128;
+
     @Option(names = "--model", paramLabel = "DIR", required = true, description = "a model folder")
     private Path model;
 
     @ArgGroup(multiplicity = "1")
-    private Prompt prompt;
+    private Prompts prompts;
 
-    static final class Prompt {
-        @Option(names = "--prompt", paramLabel = "TEXT", description = "what to continue")
-        private String text;
+    @Option(names = "--max-new-tokens", paramLabel = "N", description = "at most so many; default: 128")
+    private Integer maxNewTokens;
 
-        @Option(names = "--ids", paramLabel = "1,2,3", description = "the same as token ids; needs no tokenizer")
-        private String ids;
-    }
+    @Option(names = "--min-new-tokens", paramLabel = "N", description = "no end before so many; default: 0")
+    private Integer minNewTokens;
 
-    @Option(names = "--max-new-tokens", paramLabel = "N", defaultValue = "128",
-            description = "at most so many; default: 128")
-    private int maxNewTokens;
+    @Option(names = "--num-return-sequences", paramLabel = "N",
+            description = "so many continuations of each prompt, drawn or the best beams; default: 1")
+    private Integer numReturnSequences;
 
     @Option(names = "--temperature", paramLabel = "X",
             description = "below 1 plainer, above 1 wilder, 0 always the likeliest; default: 0.8, with beams 0")
     private Double temperature;
 
-    @Option(names = "--top-k", paramLabel = "K", defaultValue = "0",
-            description = "draw from the K likeliest; 0: from all")
-    private int topK;
+    @Option(names = "--top-k", paramLabel = "K", description = "draw from the K likeliest; 0: from all; default: 0")
+    private Integer topK;
 
-    @Option(names = "--top-p", paramLabel = "P", defaultValue = "1",
+    @Option(names = "--top-p", paramLabel = "P",
             description = "draw from the fewest that are P likely together; default: 1")
-    private double topP;
+    private Double topP;
 
-    @Option(names = "--min-p", paramLabel = "P", defaultValue = "0",
+    @Option(names = "--min-p", paramLabel = "P",
             description = "leave out what is less than P times as likely as the likeliest; default: 0")
-    private double minP;
+    private Double minP;
 
-    @Option(names = "--repetition-penalty", paramLabel = "X", defaultValue = "1",
+    @Option(names = "--repetition-penalty", paramLabel = "X",
             description = "above 1: less of what was there before; default: 1")
-    private double repetitionPenalty;
+    private Double repetitionPenalty;
 
     @Option(names = "--seed", paramLabel = "N",
-            description = "the same seed, the same text; default: another each time")
+            description = "the same seed, the same text; sequence i draws from seed N + i; default: another each time")
     private Long seed;
 
     @Option(names = "--stop", paramLabel = "TEXT", arity = "1..*", description = "end before this text")
-    private List<String> stop = List.of();
+    private List<String> stop;
 
-    @Option(names = "--num-beams", paramLabel = "N", defaultValue = "1",
+    @Option(names = "--num-beams", paramLabel = "N",
             description = "search for the likeliest text with N beams instead of drawing; printed at the end; "
                     + "default: 1, no search")
-    private int numBeams;
+    private Integer numBeams;
 
-    @Option(names = "--length-penalty", paramLabel = "X", defaultValue = "1",
+    @Option(names = "--length-penalty", paramLabel = "X",
             description = "a beam scores its log-probability / new tokens ^ X: above 0 longer; default: 1")
-    private double lengthPenalty;
+    private Double lengthPenalty;
 
-    @Option(names = "--early-stopping", paramLabel = "WHEN", defaultValue = "false",
+    @Option(names = "--early-stopping", paramLabel = "WHEN",
             description = "end the search when N texts are finished: true at once, false when no beam looks better, "
                     + "never when none can become better; default: false",
             converter = EarlyStoppingWords.class)
     private BeamSearch.EarlyStopping earlyStopping;
+
+    @Option(names = "--logprobs", description = "also the log-probability of each new token, as the model gave it")
+    private boolean logprobs;
 
     @Option(names = "--kv-cache", paramLabel = "KIND", defaultValue = "contiguous",
             description = "contiguous, or paged: in blocks that beams share; default: contiguous")
@@ -128,66 +135,128 @@ final class Generate extends Verb {
         }
     }
 
+    /// Flags over the file over the defaults.
+    private record Settings(
+            Sampler sampler, BeamSearch search, int sequences, int minNewTokens, List<String> stops) {
+        boolean drawing() {
+            return sampler.temperature() > 0;
+        }
+
+        boolean searching() {
+            return search.numBeams() > 1;
+        }
+    }
+
+    /// A continued prompt.
+    ///
+    /// @param prompt which one, from 0
+    /// @param score of a beam
+    private record Continued(
+            int prompt, int[] ids, String text, float[] logProbs, OptionalDouble score) {}
+
     @Override
     int run(Console console) throws IOException {
-        if (maxNewTokens < 0) {
-            throw wrongUsage("--max-new-tokens must not be negative, not " + maxNewTokens);
-        }
-        BeamSearch search = named(() -> new BeamSearch(numBeams, lengthPenalty, earlyStopping));
-        boolean drawing = numBeams == 1;
-        List<String> idle = drawing ? List.of("--length-penalty", "--early-stopping")
-                : List.of("--top-k", "--top-p", "--min-p");
-        for (String flag : idle) {
-            if (spec().commandLine().getParseResult().hasMatchedOption(flag)) {
-                throw wrongUsage(flag + " does nothing with --num-beams " + numBeams);
-            }
-        }
-        if (!drawing && temperature != null && temperature != 0) {
-            throw wrongUsage(
-                    "--num-beams " + numBeams + " searches and draws nothing: --temperature must be 0 with it, "
-                            + "not " + temperature);
-        }
-        if (!drawing && !stop.isEmpty()) {
-            throw wrongUsage("--stop does not go with --num-beams " + numBeams + ": a beam ends at an end token only");
-        }
-        Sampler sampler = named(() -> new Sampler(temperature != null ? temperature : drawing ? 0.8 : 0, topK, topP,
-                minP, repetitionPenalty));
-        Optional<Tokenizer> tokenizer = prompt.text != null || Files.exists(model.resolve("tokenizer.json"))
+        requireNotNegative("--max-new-tokens", maxNewTokens);
+        requireNotNegative("--min-new-tokens", minNewTokens);
+        // what the flags say by themselves first: wrong usage needs no model
+        checkFlags();
+        GenerationConfig config = GenerationConfig.read(model);
+        Settings settings = settings(config);
+        Optional<Tokenizer> tokenizer = prompts.texts() || Files.exists(model.resolve("tokenizer.json"))
                 ? Optional.of(Tokenizer.load(model))
                 : Optional.empty();
-        if (!stop.isEmpty() && tokenizer.isEmpty()) {
+        if (!settings.stops.isEmpty() && tokenizer.isEmpty()) {
             throw wrongUsage("--stop needs a tokenizer, and " + model + " has no tokenizer.json");
         }
+        List<Prompts.Prompt> all = prompts.read(this, tokenizer);
         try (CausalLm lm = Models.open(model)) {
-            int[] ids =
-                    prompt.ids != null ? Ids.parse(this, "--ids", prompt.ids) : begin(tokenizer.orElseThrow());
-            inVocabulary("--top-k", topK, lm);
-            inVocabulary("--num-beams", numBeams, lm);
-            Output output = new Output(console, tokenizer, stop);
-            output.begin(ids, Optional.ofNullable(prompt.text));
-            long start = System.nanoTime();
-            var generator = new TextGenerator(lm, sampler, endTokens(), cache.kind);
-            int[] all;
-            OptionalDouble score = OptionalDouble.empty();
-            if (drawing) {
-                Generator random = new Generator(seed == null ? System.nanoTime() : seed);
-                all = generator.generate(ids, maxNewTokens, random, output);
-            } else {
-                BeamSearch.Hypothesis best = generator.beams(ids, maxNewTokens, search, _ -> {}).getFirst();
-                all = best.ids();
-                score = OptionalDouble.of(best.score());
-                Arrays.stream(all, ids.length, all.length).forEach(output::test);
+            if (settings.search.numBeams() > lm.vocabSize()) {
+                throw wrongUsage("--num-beams " + settings.search.numBeams() + " is more than the " + lm.vocabSize()
+                        + " tokens of the model");
             }
+            var generator = new TextGenerator(lm, settings.sampler, config.endTokens(), cache.kind)
+                    .withMinNewTokens(settings.minNewTokens);
+            var work = new Work(console, lm, generator, settings, config, tokenizer, all);
+            long start = System.nanoTime();
+            List<Continued> made = settings.searching() ? work.search() : work.decode();
             double seconds = (System.nanoTime() - start) / 1e9;
-            output.end(all, score, (all.length - ids.length) / seconds);
+            long tokens = made.stream().mapToLong(c -> c.ids.length - all.get(c.prompt).ids().length).sum();
+            work.show(made, tokens / seconds);
         }
         return Deckle.DONE;
     }
 
-    private void inVocabulary(String option, int n, CausalLm lm) {
-        if (n > lm.vocabSize()) {
-            throw wrongUsage(option + " " + n + " is more than the " + lm.vocabSize() + " tokens of the model");
+    private void requireNotNegative(String flag, Integer n) {
+        if (n != null && n < 0) {
+            throw wrongUsage(flag + " must not be negative, not " + n);
         }
+    }
+
+    private void checkFlags() {
+        named(() -> sampler(DEFAULT));
+        named(() -> new BeamSearch(or(numBeams, 1), or(lengthPenalty, 1.0),
+                or(earlyStopping, BeamSearch.EarlyStopping.FALSE)));
+        if (numReturnSequences != null && numReturnSequences < 1) {
+            throw wrongUsage("--num-return-sequences must be at least 1, not " + numReturnSequences);
+        }
+    }
+
+    private Settings settings(GenerationConfig config) {
+        boolean drawn = temperature != null && temperature > 0;
+        int beams = or(numBeams, drawn ? 1 : config.num_beams());
+        boolean searching = beams > 1;
+        List<String> idle = searching ? List.of("--top-k", "--top-p", "--min-p")
+                : List.of("--length-penalty", "--early-stopping");
+        for (String flag : idle) {
+            if (given(flag)) {
+                throw wrongUsage(flag + " does nothing with --num-beams " + beams);
+            }
+        }
+        if (searching && drawn) {
+            throw wrongUsage("--num-beams " + beams + " searches and draws nothing: --temperature must be 0 with it, "
+                    + "not " + temperature);
+        }
+        if (numBeams == null && searching && temperature == null && config.do_sample().orElse(false)) {
+            throw new IllegalArgumentException(model.resolve("generation_config.json") + ": do_sample is true and "
+                    + "num_beams is " + beams + ", expected one of them only: give --temperature 0 to search, or "
+                    + "--num-beams 1 to draw");
+        }
+        Sampler sampler = named(() -> sampler(config.sampler(DEFAULT)));
+        if (searching) {
+            sampler = new Sampler(0, 0, 1, 0, sampler.repetitionPenalty());
+        } else if (sampler.temperature() == 0 && temperature == null) {
+            for (String flag : List.of("--top-k", "--top-p", "--min-p")) {
+                if (given(flag)) {
+                    throw wrongUsage(flag + " does nothing: " + model.resolve("generation_config.json")
+                            + " says do_sample false; give --temperature to draw");
+                }
+            }
+        }
+        int sequences = or(numReturnSequences, config.num_return_sequences());
+        if (searching && sequences > beams) {
+            throw wrongUsage("--num-return-sequences " + sequences + " is more than --num-beams " + beams);
+        }
+        if (!searching && sequences > 1 && sampler.temperature() == 0) {
+            throw wrongUsage("--num-return-sequences " + sequences + " would be the same text each time: it needs "
+                    + "--temperature above 0, or --num-beams");
+        }
+        return new Settings(sampler,
+                new BeamSearch(beams, or(lengthPenalty, config.length_penalty()),
+                        or(earlyStopping, config.early_stopping())),
+                sequences, or(minNewTokens, config.min_new_tokens()), or(stop, config.stop_strings()));
+    }
+
+    private Sampler sampler(Sampler base) {
+        return new Sampler(or(temperature, base.temperature()), or(topK, base.topK()), or(topP, base.topP()),
+                or(minP, base.minP()), or(repetitionPenalty, base.repetitionPenalty()));
+    }
+
+    private static <T> T or(T flag, T otherwise) {
+        return flag != null ? flag : otherwise;
+    }
+
+    private boolean given(String flag) {
+        return spec().commandLine().getParseResult().hasMatchedOption(flag);
     }
 
     /// The library names a setting as the command does, without the dashes.
@@ -199,112 +268,157 @@ final class Generate extends Verb {
         }
     }
 
-    /// The prompt with what the tokenizer puts before a text, and without what it puts after one: it is to go on.
-    private int[] begin(Tokenizer tokenizer) {
-        int[] ids = tokenizer.encode(prompt.text);
-        int[] wrapped = tokenizer.wrap(ids);
-        int after = 0;
-        while (after < wrapped.length - ids.length && (ids.length == 0
-                || wrapped[wrapped.length - 1 - after] != ids[ids.length - 1])) {
-            after++;
-        }
-        return Arrays.copyOf(wrapped, wrapped.length - after);
-    }
-
-    private Set<Integer> endTokens() throws IOException {
-        Set<Integer> ends = new HashSet<>(ConfigReader.open(model.resolve("config.json")).integers("eos_token_id"));
-        Path generation = model.resolve("generation_config.json");
-        if (Files.exists(generation)) {
-            ends.addAll(ConfigReader.open(generation).integers("eos_token_id"));
-        }
-        return ends;
-    }
-
-    /// Text as it comes: as much as cannot become part of a stop text.
-    private static final class Output implements IntPredicate {
+    /// The prompts of one call on their way.
+    private final class Work {
         private final Console console;
+        private final CausalLm lm;
+        private final TextGenerator generator;
+        private final Settings settings;
+        private final GenerationConfig config;
         private final Optional<Tokenizer> tokenizer;
-        private final Optional<StreamDecoder> stream;
-        private final List<String> stops;
-        private final StringBuilder text = new StringBuilder();
-        private int shown;
-        private int newFrom;
-        private boolean stopped;
+        private final List<Prompts.Prompt> all;
+        private final boolean alone; // the text of one sequence is shown as it comes
 
-        Output(Console console, Optional<Tokenizer> tokenizer, List<String> stops) {
+        Work(
+                Console console, CausalLm lm, TextGenerator generator, Settings settings, GenerationConfig config,
+                Optional<Tokenizer> tokenizer, List<Prompts.Prompt> all) {
             this.console = console;
+            this.lm = lm;
+            this.generator = generator;
+            this.settings = settings;
+            this.config = config;
             this.tokenizer = tokenizer;
-            this.stops = stops;
-            stream = tokenizer.map(Tokenizer::stream);
+            this.all = all;
+            alone = all.size() * settings.sequences == 1 && !console.json();
         }
 
-        /// @param written the prompt as the user wrote it, if it was a text
-        void begin(int[] prompt, Optional<String> written) {
-            if (written.isPresent()) {
-                text.append(written.get());
-            } else {
-                stream.ifPresent(s -> Arrays.stream(prompt).forEach(id -> text.append(s.accept(id))));
-            }
-            newFrom = text.length();
-            show(text.length());
+        private int most(int[] prompt) {
+            return maxNewTokens != null ? maxNewTokens : config.maxNewTokens(prompt.length, DEFAULT_NEW_TOKENS);
         }
 
-        @Override
-        public boolean test(int id) {
-            if (tokenizer.isPresent() && !tokenizer.get().isSpecial(id)) {
-                text.append(stream.orElseThrow().accept(id));
+        /// All prompts together.
+        List<Continued> decode() {
+            List<int[]> ids = all.stream()
+                    .flatMap(p -> Collections.nCopies(settings.sequences, p.ids()).stream())
+                    .toList();
+            List<Optional<TextStream>> texts =
+                    ids.stream().map(_ -> tokenizer.map(t -> new TextStream(t, settings.stops))).toList();
+            List<String> before = new ArrayList<>();
+            for (int i = 0; i < ids.size(); i++) {
+                before.add(before(all.get(i / settings.sequences), texts.get(i)));
             }
-            for (String s : stops) {
-                int at = text.indexOf(s, Math.max(newFrom, shown - s.length()));
-                if (at >= 0) {
-                    text.setLength(at);
-                    stopped = true;
+            List<Continued> made = new ArrayList<>();
+            try (Decoding decoding = generator.decode(ids, this::most, seed == null ? System.nanoTime() : seed)) {
+                if (alone) {
+                    console.stream(before.getFirst());
+                }
+                while (decoding.hasNext()) {
+                    Decoding.Token token = decoding.next();
+                    texts.get(token.sequence()).ifPresent(text -> {
+                        String more = text.accept(token.id());
+                        if (alone) {
+                            console.stream(more);
+                        }
+                        if (text.stopped()) {
+                            decoding.stop(token.sequence());
+                        }
+                    });
+                }
+                for (int i = 0; i < ids.size(); i++) {
+                    texts.get(i).map(TextStream::flush).filter(_ -> alone).ifPresent(console::stream);
+                    String text = before.get(i) + texts.get(i).map(TextStream::text).orElse("");
+                    made.add(new Continued(i / settings.sequences, decoding.ids(i), text, decoding.logProbs(i),
+                            OptionalDouble.empty()));
                 }
             }
-            show(stopped ? text.length() : text.length() - held());
-            return !stopped;
+            return made;
         }
 
-        /// The longest end of the text that a stop text could begin with.
-        private int held() {
-            int most = 0;
-            for (String s : stops) {
-                for (int n = Math.min(s.length() - 1, text.length() - newFrom); n > most; n--) {
-                    if (s.startsWith(text.substring(text.length() - n))) {
-                        most = n;
+        /// One prompt after another: the beams of one are a batch already.
+        List<Continued> search() {
+            List<Continued> made = new ArrayList<>();
+            for (int prompt = 0; prompt < all.size(); prompt++) {
+                int[] ids = all.get(prompt).ids();
+                Predicate<int[]> stops = settings.stops.isEmpty() ? _ -> false
+                        : beam -> continued(new TextStream(tokenizer.orElseThrow(), settings.stops), beam, ids.length)
+                                .stopped();
+                List<BeamSearch.Hypothesis> found = generator.beams(ids, most(ids), settings.search, stops, _ -> {});
+                for (BeamSearch.Hypothesis h : found.subList(0, Math.min(settings.sequences, found.size()))) {
+                    Optional<TextStream> text = tokenizer.map(t -> new TextStream(t, settings.stops));
+                    String shown = before(all.get(prompt), text)
+                            + text.map(t -> continued(t, h.ids(), ids.length).text()).orElse("");
+                    float[] logProbs = logprobs ? logProbs(h.ids(), ids.length) : new float[0];
+                    made.add(new Continued(prompt, h.ids(), shown, logProbs, OptionalDouble.of(h.score())));
+                    if (alone) {
+                        console.stream(shown);
                     }
                 }
             }
-            return most;
+            return made;
         }
 
-        private void show(int to) {
-            if (!console.json() && to > shown) {
-                console.stream(text.substring(shown, to));
-                shown = to;
+        private TextStream continued(TextStream text, int[] ids, int from) {
+            for (int i = from; i < ids.length && !text.stopped(); i++) {
+                text.accept(ids[i]);
             }
+            text.flush();
+            return text;
         }
 
-        /// @param score that of the best beam, if there were beams
-        void end(int[] ids, OptionalDouble score, double tokensPerSecond) {
-            if (!stopped) {
-                stream.ifPresent(s -> text.append(s.flush()));
+        private float[] logProbs(int[] ids, int from) {
+            double[] all = Scorer.score(lm, ids).logprobs();
+            float[] fresh = new float[ids.length - from];
+            for (int i = 0; i < fresh.length; i++) {
+                fresh[i] = (float) all[from - 1 + i];
             }
-            if (console.json()) {
-                JsonObject o = new JsonObject();
-                o.add("ids", Ids.json(ids));
-                if (tokenizer.isPresent()) {
-                    o.addProperty("text", text.toString());
+            return fresh;
+        }
+
+        /// The text of a prompt, as the user wrote it if it was one.
+        private String before(Prompts.Prompt prompt, Optional<TextStream> text) {
+            return prompt.text().orElseGet(() -> text.map(t -> t.begin(prompt.ids())).orElse(""));
+        }
+
+        void show(List<Continued> made, double tokensPerSecond) {
+            for (int i = 0; i < made.size(); i++) {
+                Continued c = made.get(i);
+                if (console.json()) {
+                    console.emit(json(c, made.size() > 1, tokensPerSecond));
+                    continue;
                 }
-                score.ifPresent(x -> o.addProperty("score", x));
-                o.addProperty("tok_per_s", Math.round(tokensPerSecond * 10) / 10.0);
-                console.emit(o);
-            } else {
-                show(text.length());
-                console.result(tokenizer.isEmpty() ? Ids.text(ids) : "");
-                score.ifPresent(x -> console.detail("score " + x));
+                if (made.size() > 1) {
+                    console.result((i > 0 ? "\n" : "") + "--- prompt " + (c.prompt + 1));
+                }
+                console.result(tokenizer.isEmpty() ? Ids.text(c.ids) : alone ? "" : c.text);
+                if (logprobs) {
+                    console.result(Arrays.toString(c.logProbs));
+                }
+                c.score.ifPresent(x -> console.detail("score " + x));
+            }
+            if (!console.json()) {
                 console.detail(String.format("%.1f tokens a second", tokensPerSecond));
             }
+        }
+
+        private JsonObject json(Continued c, boolean several, double tokensPerSecond) {
+            JsonObject o = new JsonObject();
+            if (several) {
+                o.addProperty("prompt", c.prompt);
+            }
+            o.add("ids", Ids.json(c.ids));
+            if (tokenizer.isPresent()) {
+                o.addProperty("text", c.text);
+            }
+            c.score.ifPresent(x -> o.addProperty("score", x));
+            if (logprobs) {
+                JsonArray each = new JsonArray();
+                for (float f : c.logProbs) {
+                    each.add(f);
+                }
+                o.add("logprobs", each);
+            }
+            o.addProperty("tok_per_s", Math.round(tokensPerSecond * 10) / 10.0);
+            return o;
         }
     }
 }

@@ -75,6 +75,11 @@ class BackendsTest {
                             in -> Functional.attention(in.get(0), in.get(1), in.get(2), Optional.empty(), causal,
                                     0.4)));
                 }
+                if (n >= m && n > 0) {
+                    all.add(new Case("attention window" + at, new int[][] {{2, 6, m, 5}, {2, 2, n, 5}, {2, 2, n, 3}},
+                            in -> Functional.attention(in.get(0), in.get(1), in.get(2), Optional.empty(), true,
+                                    1 + n / 2, 0.4)));
+                }
                 all.add(new Case("attention masked" + at,
                         new int[][] {{1, 3, 4, n}, {1, 3, m, n}, {1, 3, m, n}, {4, m}},
                         in -> Functional.attention(in.get(0), in.get(1), in.get(2), Optional.of(in.get(3).detach()),

@@ -70,7 +70,7 @@ class GoldenTest {
             }
             int[] greedy = ids(golden.getAsJsonArray("greedy"));
             int[] prompt = ids(golden.getAsJsonArray("prompt"));
-            int[] beam4 = ids(golden.getAsJsonArray("beam4"));
+            int[] beam4 = withoutPadding(ids(golden.getAsJsonArray("beam4")));
             for (KvCache.Kind kind : KvCache.Kind.values()) {
                 var generator = new TextGenerator(model, Sampler.greedy(), Set.of(2), kind);
                 assertArrayEquals(greedy, generator.generate(prompt, greedy.length - prompt.length, new Generator(1),
@@ -113,6 +113,15 @@ class GoldenTest {
                 assertEquals(score, found.get(i).score(), 2e-5 + 1e-6 * Math.abs(score)); // a penalty of -1 multiplies
             }
         }
+    }
+
+    /// transformers fills a shorter text up with zeros.
+    private static int[] withoutPadding(int[] ids) {
+        int n = ids.length;
+        while (ids[n - 1] == 0) {
+            n--;
+        }
+        return Arrays.copyOf(ids, n);
     }
 
     private static int[] ids(JsonArray a) {

@@ -6,6 +6,7 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Set;
 import java.util.function.Consumer;
+import java.util.function.Predicate;
 import java.util.stream.Stream;
 
 /// The likeliest continuations of a prompt, searched for with a few beams at once: each step continues every beam with
@@ -45,7 +46,7 @@ public record BeamSearch(int numBeams, double lengthPenalty, EarlyStopping early
         NEVER
     }
 
-    private static final int MOST_PENALTY = 100;
+    static final int MOST_PENALTY = 100;
 
     public BeamSearch {
         if (numBeams < 1) {
@@ -109,12 +110,22 @@ public record BeamSearch(int numBeams, double lengthPenalty, EarlyStopping early
     /// @param listener sees every step
     public List<Hypothesis> search(
             NextTokens model, int[] prompt, int maxNewTokens, Set<Integer> endTokens, Consumer<Step> listener) {
+        return search(model, prompt, maxNewTokens, endTokens, _ -> false, listener);
+    }
+
+    /// The same where a sequence also ends when `stops` says so of its ids.
+    public List<Hypothesis> search(
+            NextTokens model, int[] prompt, int maxNewTokens, Set<Integer> endTokens, Predicate<int[]> stops,
+            Consumer<Step> listener) {
         List<Beam> beams = List.of(new Beam(prompt, 0));
         List<Hypothesis> finished = maxNewTokens > 0 ? List.of() : List.of(new Hypothesis(prompt, 0));
         int[] parents = {0};
         for (int n = 1; n <= maxNewTokens && !beams.isEmpty() && !done(finished, beams, n - 1, maxNewTokens); n++) {
             float[][] logProbs = model.logProbs(beams.stream().map(Beam::ids).toList(), parents);
-            List<Candidate> candidates = candidates(beams, logProbs, endTokens, n == maxNewTokens);
+            boolean last = n == maxNewTokens;
+            List<Beam> now = beams;
+            List<Candidate> candidates = candidates(beams, logProbs, endTokens.size(), (beam, token) -> last
+                    || endTokens.contains(token) || stops.test(now.get(beam).with(token)));
             finished = finished(finished, beams, candidates, n);
             List<Candidate> going = candidates.stream().filter(c -> !c.ends).limit(numBeams).toList();
             List<Beam> kept = new ArrayList<>();
@@ -128,10 +139,15 @@ public record BeamSearch(int numBeams, double lengthPenalty, EarlyStopping early
         return finished;
     }
 
+    /// Whether a beam ends with a token.
+    @FunctionalInterface
+    private interface Ending {
+        boolean ends(int beam, int token);
+    }
+
     /// The likeliest continuations of all beams; of equally likely ones, first the earlier beam, then the smaller id.
-    private List<Candidate> candidates(
-            List<Beam> beams, float[][] logProbs, Set<Integer> endTokens, boolean last) {
-        TopK top = new TopK(Math.multiplyExact(Math.max(2, 1 + endTokens.size()), numBeams));
+    private List<Candidate> candidates(List<Beam> beams, float[][] logProbs, int endTokens, Ending ending) {
+        TopK top = new TopK(Math.multiplyExact(Math.max(2, 1 + endTokens), numBeams));
         int vocab = logProbs[0].length;
         for (int b = 0; b < beams.size(); b++) {
             double before = beams.get(b).logProb;
@@ -141,10 +157,10 @@ public record BeamSearch(int numBeams, double lengthPenalty, EarlyStopping early
         }
         List<Candidate> candidates = new ArrayList<>();
         for (TopK.Entry e : top.largest()) {
+            int beam = (int) (e.position() / vocab);
             int token = (int) (e.position() % vocab);
             if (e.value() > Double.NEGATIVE_INFINITY) {
-                candidates.add(new Candidate((int) (e.position() / vocab), token, e.value(),
-                        last || endTokens.contains(token)));
+                candidates.add(new Candidate(beam, token, e.value(), ending.ends(beam, token)));
             }
         }
         return List.copyOf(candidates);

@@ -2,9 +2,7 @@ package dev.deckle.generate;
 
 import dev.deckle.random.Generator;
 import java.util.Arrays;
-import java.util.Comparator;
 import java.util.function.IntPredicate;
-import java.util.stream.IntStream;
 
 /// Chooses the next token from logits, in the order of Hugging Face: repetition penalty, temperature, top-k, top-p,
 /// min-p, then a draw. Each of the three filters can be called alone: it hides tokens by setting their logits to
@@ -19,8 +17,7 @@ import java.util.stream.IntStream;
 ///   of Neural Text Degeneration (top-p); Nguyen et al. 2024, Turning Up the Heat (min-p); Keskar et al. 2019, CTRL
 ///   (repetition penalty).
 /// - **PyTorch**: transformers' `TopKLogitsWarper`, `TopPLogitsWarper`, `MinPLogitsWarper`,
-///   `RepetitionPenaltyLogitsProcessor`; then `torch.multinomial`. A top-k beyond the vocabulary is an error here and
-///   means all there.
+///   `RepetitionPenaltyLogitsProcessor`; then `torch.multinomial`. A top-k beyond the vocabulary keeps all.
 /// - **Classic mistake**: dropping the token that crosses p: with p = 0.5 and a token of probability 0.6 nothing is
 ///   left. And filtering before the temperature, which changes what p and min-p mean.
 ///
@@ -56,10 +53,31 @@ public record Sampler(double temperature, int topK, double topP, double minP, do
     /// @param before the ids so far, for the penalty
     public int next(float[] logits, int[] before, Generator random) {
         penalise(logits, before);
+        return choose(logits, random);
+    }
+
+    /// Makes the tokens that were there before less likely; for logits or log-probabilities.
+    public void penalise(float[] logits, int... before) {
+        if (repetitionPenalty == 1) {
+            return;
+        }
+        for (int id : Arrays.stream(before).distinct().toArray()) {
+            logits[id] = (float) (logits[id] < 0 ? logits[id] * repetitionPenalty : logits[id] / repetitionPenalty);
+        }
+    }
+
+    /// The next token from logits that are penalised already; they are changed on the way.
+    int choose(float[] logits, Generator random) {
         if (temperature == 0) {
             return argmax(logits);
         }
-        for (int i = 0; i < logits.length; i++) {
+        filter(logits);
+        return draw(softmax(logits), random);
+    }
+
+    /// What a draw draws from, as logits: the temperature, then the filters.
+    public void filter(float[] logits) {
+        for (int i = 0; i < logits.length && temperature != 1; i++) {
             logits[i] = (float) (logits[i] / temperature);
         }
         if (topK > 0) {
@@ -71,25 +89,14 @@ public record Sampler(double temperature, int topK, double topP, double minP, do
         if (minP > 0) {
             keepMinP(logits, minP);
         }
-        return draw(softmax(logits), random);
-    }
-
-    /// Makes the tokens that were there before less likely; for logits or log-probabilities.
-    void penalise(float[] logits, int[] before) {
-        if (repetitionPenalty == 1) {
-            return;
-        }
-        for (int id : Arrays.stream(before).distinct().toArray()) {
-            logits[id] = (float) (logits[id] < 0 ? logits[id] * repetitionPenalty : logits[id] / repetitionPenalty);
-        }
     }
 
     /// Hides all tokens but the k with the largest logits and those that equal the k-th.
     ///
-    /// @param k from 1 to the vocabulary's size
+    /// @param k at least 1; from the vocabulary's size on all are kept
     public static void keepTopK(float[] logits, int k) {
-        require(k >= 1 && k <= logits.length, "top-k", "from 1 to the vocabulary's " + logits.length, k);
-        TopK top = new TopK(k);
+        require(k >= 1, "top-k", "at least 1", k);
+        TopK top = new TopK(Math.min(k, logits.length));
         top.pushAll(logits);
         double least = top.least();
         drop(logits, i -> logits[i] < least);
@@ -102,11 +109,7 @@ public record Sampler(double temperature, int topK, double topP, double minP, do
     public static void keepTopP(float[] logits, double topP) {
         require(topP > 0 && topP <= 1, "top-p", "above 0 and at most 1", topP);
         double[] p = softmax(logits);
-        int[] ascending = IntStream.range(0, p.length)
-                .boxed()
-                .sorted(Comparator.comparingDouble(i -> p[i]))
-                .mapToInt(i -> i)
-                .toArray();
+        int[] ascending = ascending(logits);
         float sum = 0;
         for (int i = 0; i < ascending.length - 1; i++) {
             sum += (float) p[ascending[i]];
@@ -115,6 +118,22 @@ public record Sampler(double temperature, int topK, double topP, double minP, do
             }
             logits[ascending[i]] = Float.NEGATIVE_INFINITY;
         }
+    }
+
+    /// The places of numbers in the order of their size, of equal ones the first first. A number and its place are
+    /// sorted together as one long: a float's bits, with those of negative ones turned around, are in its order.
+    private static int[] ascending(float[] x) {
+        long[] keys = new long[x.length];
+        for (int i = 0; i < x.length; i++) {
+            int bits = Float.floatToIntBits(x[i] + 0.0f); // no negative zero
+            keys[i] = (long) (bits ^ bits >> 31 & Integer.MAX_VALUE) << 32 | i;
+        }
+        Arrays.sort(keys);
+        int[] places = new int[x.length];
+        for (int i = 0; i < x.length; i++) {
+            places[i] = (int) keys[i];
+        }
+        return places;
     }
 
     /// Hides the tokens that are less than `minP` times as likely as the likeliest.

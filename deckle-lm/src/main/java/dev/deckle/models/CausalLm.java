@@ -1,15 +1,20 @@
 package dev.deckle.models;
 
 import com.google.gson.JsonObject;
+import dev.deckle.memory.ModelMemory;
+import dev.deckle.nn.KvCache;
 import dev.deckle.nn.Pass;
 import dev.deckle.tensor.Tensor;
+import java.util.List;
 import java.util.Map;
 
 /// A model that predicts the next token at each position from the tokens up to it. What training, scoring and
 /// generation need of a model, whatever its family and its kind of attention.
 public interface CausalLm extends AutoCloseable {
     /// ids (B, T) I64 to logits (B, T, vocab_size).
-    Tensor forward(Tensor ids, Pass pass);
+    default Tensor forward(Tensor ids, Pass pass) {
+        return head(hidden(ids, pass));
+    }
 
     /// The last hidden states (B, T, hidden_size), before the head: for when only some positions need logits.
     Tensor hidden(Tensor ids, Pass pass);
@@ -17,16 +22,50 @@ public interface CausalLm extends AutoCloseable {
     /// Hidden states (..., hidden_size) to logits (..., vocab_size).
     Tensor head(Tensor hidden);
 
+    /// What every model has, whatever it computes.
+    ///
+    /// @param configJson its `config.json`
+    /// @param parameters by the names of the checkpoint
+    /// @param memory where they live
+    /// @param maxPositionEmbeddings the longest sequence it can take
+    /// @param windows how many positions the attention of each layer sees; 0 for all
+    record State(
+            JsonObject configJson, Map<String, Tensor> parameters, ModelMemory memory, int vocabSize,
+            int maxPositionEmbeddings, List<Integer> windows) {}
+
+    State state();
+
     /// Parameters by the names of the checkpoint.
-    Map<String, Tensor> parameters();
+    default Map<String, Tensor> parameters() {
+        return state().parameters;
+    }
 
     /// The model's `config.json`.
-    JsonObject configJson();
+    default JsonObject configJson() {
+        return state().configJson;
+    }
 
-    int vocabSize();
+    default int vocabSize() {
+        return state().vocabSize;
+    }
 
     /// The longest sequence it can take.
-    int maxPositionEmbeddings();
+    default int maxPositionEmbeddings() {
+        return state().maxPositionEmbeddings;
+    }
+
+    /// How many positions the attention of each layer sees, the newest; 0 for all. A cache need not keep more.
+    default List<Integer> windows() {
+        return state().windows;
+    }
+
+    /// An empty cache that fits it.
+    ///
+    /// @param capacity positions that a sequence can have
+    /// @param sequences how many there are at most
+    default KvCache cache(KvCache.Kind kind, int capacity, int sequences) {
+        return kind.open(capacity, sequences, windows());
+    }
 
     /// How many numbers it learns; a tied head counts once.
     default long parameterCount() {
@@ -35,5 +74,7 @@ public interface CausalLm extends AutoCloseable {
 
     /// Gives the memory of the parameters back.
     @Override
-    void close();
+    default void close() {
+        state().memory.close();
+    }
 }

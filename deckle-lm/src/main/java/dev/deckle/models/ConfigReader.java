@@ -3,9 +3,10 @@ package dev.deckle.models;
 import com.google.gson.JsonArray;
 import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
-import com.google.gson.JsonParseException;
-import com.google.gson.JsonParser;
+import com.google.gson.JsonPrimitive;
+import dev.deckle.json.StrictJson;
 import java.io.IOException;
+import java.nio.charset.CharacterCodingException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -33,15 +34,11 @@ public final class ConfigReader {
             if (Files.size(file) > LARGEST_FILE) {
                 throw new IOException(file + ": " + Files.size(file) + " bytes are too many for a configuration");
             }
-            JsonElement e = JsonParser.parseString(Files.readString(file));
-            if (!e.isJsonObject()) {
-                throw new IOException(file + ": a JSON object is expected");
-            }
-            return new ConfigReader(file.toString(), e.getAsJsonObject());
+            return new ConfigReader(file.toString(), StrictJson.object(Files.readString(file), file.toString()));
         } catch (NoSuchFileException e) {
             throw new IOException(file + ": there is no such file", e);
-        } catch (JsonParseException | java.nio.charset.CharacterCodingException | StackOverflowError e) {
-            throw new IOException(file + ": not valid JSON", e);
+        } catch (CharacterCodingException e) {
+            throw new IOException(file + ": not UTF-8", e);
         }
     }
 
@@ -60,6 +57,19 @@ public final class ConfigReader {
 
     public int integer(String key, int least, int most, int otherwise) {
         return has(key) ? integer(key, least, most) : otherwise;
+    }
+
+    /// A number from 0 to below 1, 0 if it is missing.
+    public double probability(String key) {
+        return probability(key, 0);
+    }
+
+    public double probability(String key, double otherwise) {
+        double p = real(key, -1e-9, Optional.of(otherwise));
+        if (p >= 1) {
+            throw bad(key, "a number from 0 to below 1");
+        }
+        return Math.max(p, 0);
     }
 
     /// A finite number above `above`.
@@ -103,6 +113,18 @@ public final class ConfigReader {
             throw bad(key, "a text");
         }
         return json.get(key).getAsString();
+    }
+
+    /// One text for each of `n`, or nothing if the key is missing.
+    public Optional<List<String>> texts(String key, int n) {
+        if (!has(key)) {
+            return Optional.empty();
+        }
+        if (!(json.get(key) instanceof JsonArray a) || a.size() != n || a.asList().stream()
+                .anyMatch(e -> !(e instanceof JsonPrimitive p) || !p.isString())) {
+            throw bad(key, "a list of " + n + " texts");
+        }
+        return Optional.of(a.asList().stream().map(JsonElement::getAsString).toList());
     }
 
     /// The object under a key, if there is one.

@@ -1,12 +1,12 @@
 package dev.deckle.models;
 
-import dev.deckle.io.Safetensors;
 import dev.deckle.memory.ModelMemory;
 import dev.deckle.nn.Weights;
 import dev.deckle.tensor.Tensor;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.TreeMap;
 
@@ -19,7 +19,15 @@ public final class Models {
     }
 
     private static final Map<String, Family> FAMILIES = new TreeMap<>(Map.of(
-            "llama", (c, w, m) -> new Llama(Llama.Config.read(c), c.json(), w, m)));
+            "deepseek_v3", (c, w, m) -> new DeepseekV3(DeepseekV3.Config.read(c), c.json(), w, m),
+            "gemma", (c, w, m) -> new Gemma(Gemma.Config.readFirst(c), c.json(), w, m),
+            "gemma2", (c, w, m) -> new Gemma(Gemma.Config.readSecond(c), c.json(), w, m),
+            "gpt2", (c, w, m) -> new Gpt2(Gpt2.Config.read(c), c.json(), w, m),
+            "llama", (c, w, m) -> new Llama(Llama.Config.read(c), c.json(), w, m),
+            "mistral", (c, w, m) -> new Mistral(Mistral.Config.read(c), c.json(), w, m),
+            "qwen2", (c, w, m) -> new Qwen2(Qwen2.Config.read(c), c.json(), w, m),
+            "qwen3", (c, w, m) -> new Qwen3(Qwen3.Config.readDense(c), c.json(), w, m),
+            "qwen3_moe", (c, w, m) -> new Qwen3(Qwen3.Config.readMixture(c), c.json(), w, m)));
 
     private Models() {}
 
@@ -31,28 +39,18 @@ public final class Models {
         return open(folder, false);
     }
 
-    /// The same with trainable copies of the weights.
+    /// The same with trainable copies of the weights, in F32.
     public static CausalLm openTrainable(Path folder) throws IOException {
         return open(folder, true);
     }
 
     private static CausalLm open(Path folder, boolean trainable) throws IOException {
-        if (!Files.isDirectory(folder)) {
-            throw new IOException(folder + ": there is no such model folder");
-        }
-        Path configFile = folder.resolve("config.json");
-        ConfigReader config = ConfigReader.open(configFile);
-        Family family = FAMILIES.get(config.text("model_type", ""));
-        if (family == null) {
-            throw config.bad("model_type", "one of " + String.join(", ", FAMILIES.keySet()));
-        }
-        Path weightsFile = folder.resolve("model.safetensors");
-        if (!Files.exists(weightsFile)) {
-            throw new IOException(weightsFile + ": there is no such file");
-        }
+        ConfigReader config = config(folder);
+        Family family = family(config);
         ModelMemory memory = new ModelMemory();
         try {
-            Map<String, Tensor> checkpoint = Safetensors.open(weightsFile, memory).tensors();
+            Map<String, Tensor> checkpoint = WeightFiles.open(folder, memory);
+            checkpoint = withBase(checkpoint, config.text("model_type", "").equals("gpt2") ? "transformer." : "model.");
             if (trainable) { // the copies are F32, whatever they were copied from
                 config.json().remove("torch_dtype");
                 config.json().addProperty("dtype", "float32");
@@ -63,9 +61,48 @@ public final class Models {
             memory.close();
             String m = String.valueOf(e.getMessage());
             throw m.startsWith(folder.toString()) ? e : new IllegalArgumentException(folder + ": " + m, e);
-        } catch (RuntimeException | Error e) {
+        } catch (IOException | RuntimeException | Error e) {
             memory.close();
             throw e;
         }
+    }
+
+    /// The weights under their full names: a file that was saved from the model without its head has them without the
+    /// first part.
+    static Map<String, Tensor> withBase(Map<String, Tensor> weights, String base) {
+        if (weights.keySet().stream().anyMatch(n -> n.startsWith(base))) {
+            return weights;
+        }
+        Map<String, Tensor> renamed = new LinkedHashMap<>();
+        weights.forEach((n, t) -> renamed.put(n.startsWith("lm_head.") ? n : base + n, t));
+        return renamed;
+    }
+
+    /// The `config.json` of a model folder.
+    static ConfigReader config(Path folder) throws IOException {
+        if (!Files.isDirectory(folder)) {
+            throw new IOException(folder + ": there is no such model folder");
+        }
+        Path file = folder.resolve("config.json");
+        if (!Files.exists(file)) {
+            throw new IOException(file + ": there is no such file" + WeightFiles.foreign(folder));
+        }
+        return ConfigReader.open(file);
+    }
+
+    private static Family family(ConfigReader config) {
+        if (config.has("quantization_config")) {
+            String method = config.object("quantization_config").orElseThrow().text("quant_method", "a method without "
+                    + "a name");
+            throw config.bad("quantization_config", "none: weights quantised by " + method + " are not read yet; take "
+                    + "the model's original weights, in F32, BF16 or F16");
+        }
+        Family family = FAMILIES.get(config.text("model_type", ""));
+        if (family == null) {
+            String known = "one of " + String.join(", ", FAMILIES.keySet());
+            throw config.bad("model_type", config.has("auto_map") ? known + "; its auto_map names Python code in the "
+                    + "checkpoint (trust_remote_code), and code in checkpoints is never run" : known);
+        }
+        return family;
     }
 }

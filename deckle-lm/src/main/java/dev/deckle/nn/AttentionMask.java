@@ -37,9 +37,10 @@ public final class AttentionMask {
         return m.dtype() == DType.BOOL ? m : m.ne(Tensor.zeros(m.dtype(), Shape.SCALAR));
     }
 
-    /// The past of each query: (T, S), BOOL, keys up to i + S - T for query i.
-    public static Tensor causal(int queries, int keys) {
-        return Definitions.causalMask(DType.F32, queries, keys).eq(Tensor.zeros(1));
+    /// The past of each query: (T, S), BOOL, keys up to i + S - T for query i, and of these the last `window` if that
+    /// is not 0.
+    public static Tensor causal(int queries, int keys, int window) {
+        return Definitions.causalMask(DType.F32, queries, keys, window).eq(Tensor.zeros(1));
     }
 
     /// 0 where visible, else -infinity: what [dev.deckle.tensor.Functional#attention] adds to the scores.

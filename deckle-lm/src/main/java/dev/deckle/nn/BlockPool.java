@@ -2,6 +2,7 @@ package dev.deckle.nn;
 
 import java.util.Arrays;
 import java.util.function.Consumer;
+import java.util.function.IntConsumer;
 
 /// Which of a fixed number of equal blocks are in use, and by how many tables: plain whole numbers, no memory. A block
 /// is free while nobody refers to it; the last one freed is the first to serve again.
@@ -26,6 +27,7 @@ public final class BlockPool {
     private final int blocks;
     private final int blockSize;
     private final Consumer<Event> listener;
+    private IntConsumer whenDry = _ -> {};
     private int[] references = new int[16]; // of each block below `extent`
     private int[] free = new int[16]; // a stack
     private int freed;
@@ -46,6 +48,11 @@ public final class BlockPool {
         this.blocks = blocks;
         this.blockSize = blockSize;
         this.listener = listener;
+    }
+
+    /// Asked for a number of blocks when there are too few: it may release some.
+    void whenDry(IntConsumer reclaimer) {
+        whenDry = reclaimer;
     }
 
     /// How many blocks there are.
@@ -120,6 +127,9 @@ public final class BlockPool {
 
     /// @throws IllegalStateException if fewer than `needed` are free
     void require(int needed) {
+        if (needed > available()) {
+            whenDry.accept(needed - available());
+        }
         if (needed > available()) {
             throw new IllegalStateException("the block pool is exhausted: " + needed + " more of its " + blocks
                     + " blocks (" + blockSize + " positions each) are needed and " + available() + " are free");

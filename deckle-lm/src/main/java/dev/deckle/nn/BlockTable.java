@@ -23,6 +23,22 @@ public final class BlockTable implements AutoCloseable {
         this.pool = pool;
     }
 
+    /// That names blocks of others, to be forked: it refers to none itself.
+    BlockTable(BlockPool pool, int[] others) {
+        this.pool = pool;
+        blocks = others;
+        count = others.length;
+    }
+
+    /// How many blocks it has.
+    int count() {
+        return count;
+    }
+
+    int block(int i) {
+        return blocks[i];
+    }
+
     /// The blocks of the sequence, in the order of its positions.
     public int[] blocks() {
         return Arrays.copyOf(blocks, count);

@@ -8,115 +8,149 @@ import dev.deckle.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Objects;
 import java.util.stream.IntStream;
 
-/// A [KvCache] with one buffer a layer, (B, G, positions, D), which doubles as it fills. Attention reads it where it
-/// lies. [#reorder] copies every row that moves.
-public final class ContiguousKvCache implements KvCache {
+/// A [KvCache] with one buffer a layer, (B, G, positions, D), which attention reads where it lies.
+///
+/// A layer that sees all positions doubles its buffer as it fills. A layer with a window needs the window - 1 positions
+/// before a new one and no others, so its buffer stops growing at a little more than the window: when it is full, what
+/// is still wanted moves to its front. A ring would never move, but would hand attention its keys in two pieces and out
+/// of order; moving window - 1 positions every window / 4 steps costs a step four positions, a fraction of what the
+/// step reads.
+///
+/// [#reorder] copies every row that moves.
+public final class ContiguousKvCache extends CacheRows {
+    private static final int LEAST_ROOM = 64;
+
     private final ModelMemory memory = new ModelMemory();
-    private final int capacity;
-    private final List<KeysValues> layers = new ArrayList<>();
-    private int rows; // of the batch, at most as many as the buffers have
-    private int length;
+    private final List<Integer> windows;
+    private final List<Layer> layers = new ArrayList<>();
+
+    /// Positions `first` on of one layer, in buffers with room for more.
+    private record Layer(Tensor keys, Tensor values, int first) {}
 
     /// @param capacity positions that it can hold
     public ContiguousKvCache(int capacity) {
-        this.capacity = capacity;
+        this(capacity, List.of());
+    }
+
+    /// The same for layers that look back on `windows` positions each, 0 for all.
+    public ContiguousKvCache(int capacity, List<Integer> windows) {
+        super(capacity);
+        this.windows = List.copyOf(windows);
     }
 
     @Override
-    public int length() {
-        return length;
-    }
-
-    @Override
-    public int capacity() {
-        return capacity;
+    public long bytes() {
+        return memory.bytes();
     }
 
     @Override
     public KeysValues append(int layer, Tensor keys, Tensor values) {
-        KvCache.requireNoGrad(keys, values);
-        int to = length + keys.dim(2);
-        if (to > capacity) {
-            throw full(this, keys.dim(2));
-        }
-        if (layers.isEmpty()) {
-            rows = keys.dim(0);
-        }
-        if (rows != keys.dim(0)) {
-            throw otherBatch(rows, keys);
-        }
+        int to = fits(keys, values);
         if (layer == layers.size()) {
-            layers.add(new KeysValues(buffer(keys, to), buffer(values, to)));
+            layers.add(with(room(layer, to), keys, values, 0));
         }
-        KeysValues all = layers.get(layer);
-        if (to > all.keys().dim(2)) {
-            KeysValues larger = new KeysValues(buffer(keys, to), buffer(values, to));
-            part(all.keys(), 0, length).copyInto(part(larger.keys(), 0, length));
-            part(all.values(), 0, length).copyInto(part(larger.values(), 0, length));
-            layers.set(layer, larger);
-            all = larger;
+        Layer all = layers.get(layer);
+        if (to - all.first > all.keys.dim(2)) {
+            all = moved(layer, all, to, keys, values);
+            layers.set(layer, all);
         }
-        keys.copyInto(part(all.keys(), length, to));
-        values.copyInto(part(all.values(), length, to));
-        return new KeysValues(part(all.keys(), 0, to), part(all.values(), 0, to));
+        keys.copyInto(part(all.keys, length() - all.first, to - all.first));
+        values.copyInto(part(all.values, length() - all.first, to - all.first));
+        int from = Math.max(0, wanted(layer) - all.first);
+        return new KeysValues(part(all.keys, from, to - all.first), part(all.values, from, to - all.first));
+    }
+
+    /// The first position that the next one needs.
+    private int wanted(int layer) {
+        int window = window(layer);
+        return window == 0 ? 0 : Math.max(0, length() - window + 1);
+    }
+
+    private int window(int layer) {
+        return layer < windows.size() ? windows.get(layer) : 0;
+    }
+
+    /// What is still wanted of a layer, at the front of a buffer with room up to position `to`: the same one if that is
+    /// large enough.
+    private Layer moved(int layer, Layer old, int to, Tensor keys, Tensor values) {
+        int first = wanted(layer);
+        int room = room(layer, to);
+        Layer next = room <= old.keys.dim(2) ? new Layer(old.keys, old.values, first)
+                : with(room, keys, values, first);
+        move(old.keys, next.keys, first - old.first, length() - old.first);
+        move(old.values, next.values, first - old.first, length() - old.first);
+        return next;
+    }
+
+    /// Positions `from` to `to` of a buffer to the front of another, or of itself: by way of the step's memory where
+    /// one would be overwritten before it is read.
+    private void move(Tensor source, Tensor target, int from, int to) {
+        try (Workspace _ = Workspace.open()) {
+            Tensor kept = part(source, from, to);
+            if (source == target) {
+                Tensor aside = Tensor.empty(kept.dtype(), kept.shape());
+                kept.copyInto(aside);
+                kept = aside;
+            }
+            kept.copyInto(part(target, 0, to - from));
+        }
+    }
+
+    /// Positions for twice as many as are needed now. What a smaller buffer took is given back at the end: doubling
+    /// bounds all of them together by the last one.
+    private int room(int layer, int to) {
+        int window = window(layer);
+        int fresh = to - length();
+        int all = Math.min(capacity(), Math.max(LEAST_ROOM, 2 * to));
+        return window == 0 ? all : Math.min(all, window - 1 + Math.max(fresh, window / 4 + 1));
+    }
+
+    private Layer with(int room, Tensor keys, Tensor values, int first) {
+        return new Layer(buffer(keys, room), buffer(values, room), first);
+    }
+
+    private Tensor buffer(Tensor like, int room) {
+        return Tensor.empty(memory, like.dtype(), Shape.of(like.dim(0), like.dim(1), room, like.dim(3)));
     }
 
     /// Positions of a buffer, of the rows in use.
     private Tensor part(Tensor buffer, int from, int to) {
-        Tensor inUse = rows == buffer.dim(0) ? buffer : buffer.slice(0, 0, rows);
+        Tensor inUse = rows() == buffer.dim(0) ? buffer : buffer.slice(0, 0, rows());
         return inUse.slice(2, from, to);
     }
 
-    static IllegalStateException full(KvCache cache, int positions) {
-        return new IllegalStateException("the cache holds " + cache.capacity() + " positions and " + cache.length()
-                + " are taken: there is no room for " + positions + " more");
-    }
-
-    static IllegalArgumentException otherBatch(int rows, Tensor keys) {
-        return new IllegalArgumentException("the cache holds " + rows + " sequences, keys " + keys.shape() + " are of "
-                + keys.dim(0));
-    }
-
-    /// With room for twice as many positions as are needed now. What a smaller buffer took is given back at the end:
-    /// doubling bounds all of them together by the last one.
-    private Tensor buffer(Tensor like, int positions) {
-        int room = Math.min(capacity, Math.max(64, 2 * positions));
-        return Tensor.empty(memory, like.dtype(), Shape.of(like.dim(0), like.dim(1), room, like.dim(3)));
-    }
-
+    /// @throws IllegalStateException if a layer with a window would need positions that it has forgotten
     @Override
-    public void advance(int positions) {
-        length += positions;
-    }
-
-    @Override
-    public void truncate(int length) {
-        this.length = Math.min(this.length, KvCache.requireLength(length));
-    }
-
-    @Override
-    public void reorder(int... from) {
-        for (int row : from) {
-            Objects.checkIndex(row, rows);
+    void cut(int length) {
+        for (int layer = 0; layer < layers.size(); layer++) {
+            int first = layers.get(layer).first;
+            int needed = Math.max(0, length - window(layer) + 1);
+            if (first > needed) {
+                throw new IllegalStateException("the cache cannot be cut from " + length() + " to " + length
+                        + " positions: layer " + layer + " with a window of " + window(layer) + " would need position "
+                        + needed + " again, and keeps those from " + first + " on");
+            }
         }
-        if (!Arrays.equals(from, IntStream.range(0, rows).toArray())) {
-            layers.replaceAll(all -> new KeysValues(picked(all.keys(), from), picked(all.values(), from)));
-            rows = from.length;
+    }
+
+    @Override
+    void pick(int... from) {
+        if (!Arrays.equals(from, IntStream.range(0, rows()).toArray())) {
+            layers.replaceAll(l -> new Layer(picked(l.keys, l.first, from), picked(l.values, l.first, from), l.first));
         }
     }
 
     /// The rows of a buffer, in the same buffer where it has as many: by way of the step's memory, because a row that
     /// is overwritten may still be wanted.
-    private Tensor picked(Tensor buffer, int[] from) {
-        Tensor old = part(buffer, 0, length); // (B, G, length, D)
+    private Tensor picked(Tensor buffer, int first, int[] from) {
+        Tensor old = part(buffer, 0, length() - first); // (B, G, kept, D)
         Tensor target = from.length <= buffer.dim(0) ? buffer
                 : Tensor.empty(memory, buffer.dtype(), buffer.shape().with(0, from.length));
         try (Workspace _ = Workspace.open()) {
             Functional.concat(IntStream.of(from).mapToObj(r -> old.slice(0, r, r + 1)).toList(), 0)
-                    .copyInto(target.slice(0, 0, from.length).slice(2, 0, length));
+                    .copyInto(target.slice(0, 0, from.length).slice(2, 0, length() - first));
         }
         return target;
     }

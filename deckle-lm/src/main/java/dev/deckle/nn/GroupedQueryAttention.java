@@ -3,6 +3,7 @@ package dev.deckle.nn;
 import dev.deckle.tensor.Tensor;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalDouble;
 
 /// Multi-head, grouped-query and multi-query attention: the same class with as many key and value heads as query heads,
 /// with fewer, and with one. Fewer key heads make the KV cache smaller, which decoding is bound by.
@@ -25,18 +26,27 @@ public final class GroupedQueryAttention {
     /// @param heads query heads H
     /// @param kvHeads key and value heads G, which divides H
     /// @param headDim D
-    /// @param bias whether the projections have one
+    /// @param bias whether the projections of queries, keys and values have one
+    /// @param outputBias whether the output's projection has one
     /// @param fusedQkv one matrix `qkv_proj` in place of `q_proj`, `k_proj` and `v_proj`
-    /// @param causal whether a position sees only itself and those before it
-    /// @param dropout on the weights
+    /// @param qkNormEps if present, queries and keys are normalised head by head before they are rotated (`q_norm` and
+    ///     `k_norm`, Qwen 3)
+    /// @param attention on the heads
     public record Config(
-            int hiddenSize, int heads, int kvHeads, int headDim, boolean bias, boolean fusedQkv, boolean causal,
-            double dropout) {
+            int hiddenSize, int heads, int kvHeads, int headDim, boolean bias, boolean outputBias, boolean fusedQkv,
+            OptionalDouble qkNormEps, ScaledDotProductAttention attention) {
         public Config {
             if (heads < 1 || kvHeads < 1 || heads % kvHeads != 0) {
                 throw new IllegalArgumentException(heads + " query heads cannot share " + kvHeads
                         + " key and value heads: expected a multiple of kv_heads");
             }
+        }
+
+        /// A layer of a decoder: causal, with the scale 1/sqrt(headDim), without a norm of queries and keys.
+        public static Config causal(
+                int hiddenSize, int heads, int kvHeads, int headDim, boolean bias, double dropout) {
+            return new Config(hiddenSize, heads, kvHeads, headDim, bias, bias, false, OptionalDouble.empty(),
+                    new ScaledDotProductAttention(1 / Math.sqrt(headDim), true, new Dropout(dropout)));
         }
 
         /// Multi-head attention as the notebook has it: bidirectional, with biases.
@@ -55,12 +65,36 @@ public final class GroupedQueryAttention {
                 throw new IllegalArgumentException("hidden_size " + hiddenSize + " must be a multiple of heads "
                         + heads);
             }
-            return new Config(hiddenSize, heads, kvHeads, hiddenSize / heads, true, false, false, 0);
+            int headDim = hiddenSize / heads;
+            return new Config(hiddenSize, heads, kvHeads, headDim, true, true, false, OptionalDouble.empty(),
+                    new ScaledDotProductAttention(1 / Math.sqrt(headDim), false, new Dropout(0)));
         }
 
         /// The same with one matrix for queries, keys and values.
         public Config withFusedQkv() {
-            return new Config(hiddenSize, heads, kvHeads, headDim, bias, true, causal, dropout);
+            return new Config(hiddenSize, heads, kvHeads, headDim, bias, outputBias, true, qkNormEps, attention);
+        }
+
+        /// The same without a bias of the output's projection (Qwen 2).
+        public Config withoutOutputBias() {
+            return new Config(hiddenSize, heads, kvHeads, headDim, bias, false, fusedQkv, qkNormEps, attention);
+        }
+
+        /// The same with norms of queries and keys (Qwen 3).
+        public Config withQkNorm(double eps) {
+            return new Config(hiddenSize, heads, kvHeads, headDim, bias, outputBias, fusedQkv, OptionalDouble.of(eps),
+                    attention);
+        }
+
+        /// The same where a position sees the last `window` only (Mistral); 0 for all.
+        public Config withWindow(int window) {
+            return with(new ScaledDotProductAttention(attention.scale(), attention.causal(), window,
+                    attention.softcap(), attention.dropout()));
+        }
+
+        /// The same with another attention on the heads.
+        public Config with(ScaledDotProductAttention other) {
+            return new Config(hiddenSize, heads, kvHeads, headDim, bias, outputBias, fusedQkv, qkNormEps, other);
         }
     }
 
@@ -68,8 +102,9 @@ public final class GroupedQueryAttention {
     private final int layer;
     private final List<Linear> projections; // query, key, value; or one for all
     private final Linear oProj;
+    private final Optional<RmsNorm> qNorm;
+    private final Optional<RmsNorm> kNorm;
     private final Optional<RotaryEmbedding> rope;
-    private final ScaledDotProductAttention attention;
 
     /// A layer of a decoder.
     ///
@@ -93,39 +128,56 @@ public final class GroupedQueryAttention {
         int q = c.heads * c.headDim;
         int kv = c.kvHeads * c.headDim;
         projections = c.fusedQkv
-                ? List.of(linear(w.scope("qkv_proj"), c.hiddenSize, q + 2 * kv, init))
-                : List.of(linear(w.scope("q_proj"), c.hiddenSize, q, init),
-                        linear(w.scope("k_proj"), c.hiddenSize, kv, init),
-                        linear(w.scope("v_proj"), c.hiddenSize, kv, init));
-        oProj = linear(w.scope("o_proj"), q, c.hiddenSize, init);
-        attention = new ScaledDotProductAttention(1 / Math.sqrt(c.headDim), c.causal, new Dropout(c.dropout));
+                ? List.of(linear(w.scope("qkv_proj"), c.hiddenSize, q + 2 * kv, c.bias, init))
+                : List.of(linear(w.scope("q_proj"), c.hiddenSize, q, c.bias, init),
+                        linear(w.scope("k_proj"), c.hiddenSize, kv, c.bias, init),
+                        linear(w.scope("v_proj"), c.hiddenSize, kv, c.bias, init));
+        oProj = linear(w.scope("o_proj"), q, c.hiddenSize, c.outputBias, init);
+        qNorm = norm(w.scope("q_norm"));
+        kNorm = norm(w.scope("k_norm"));
     }
 
-    private Linear linear(Weights w, int in, int out, Optional<Init> init) {
-        return init.map(i -> new Linear(w, in, out, c.bias, i)).orElseGet(() -> new Linear(w, in, out, c.bias));
+    private static Linear linear(Weights w, int in, int out, boolean bias, Optional<Init> init) {
+        return init.map(i -> new Linear(w, in, out, bias, i)).orElseGet(() -> new Linear(w, in, out, bias));
+    }
+
+    private Optional<RmsNorm> norm(Weights w) {
+        return c.qkNormEps.isEmpty() ? Optional.empty()
+                : Optional.of(new RmsNorm(w, c.headDim,
+                        c.qkNormEps.getAsDouble()));
     }
 
     private record Heads(Tensor query, Tensor key, Tensor value) {}
 
     /// x (B, T, hidden) to (B, T, hidden), every position visible that causality allows.
     public Tensor forward(Tensor x, Pass pass) {
-        return forward(x, Optional.empty(), pass);
+        Heads a = fresh(x, pass);
+        return join(pass.attend(layer, a.query, a.key, a.value, c.attention));
     }
 
     /// The same under a mask, 1 for visible: (B, S), (B, T, S) or (B, 1 or H, T, S).
     public Tensor forward(Tensor x, Optional<Tensor> mask, Pass pass) {
         Heads a = heads(x, pass);
-        return join(attention.forward(a.query, a.key, a.value, mask, pass));
+        Optional<Tensor> there = mask.isPresent() ? mask : pass.mask(x.dim(1), a.key.dim(2));
+        return join(c.attention.forward(a.query, a.key, a.value, there, pass));
     }
 
     /// The same step by step, with the weights (B, H, T, S).
     public Attended forwardWithWeights(Tensor x, Optional<Tensor> mask, Pass pass) {
         Heads a = heads(x, pass);
-        Attended y = attention.forwardWithWeights(a.query, a.key, a.value, mask, pass);
+        Attended y = c.attention.forwardWithWeights(a.query, a.key, a.value, mask, pass);
         return new Attended(join(y.output()), y.weights());
     }
 
+    /// Query, and the keys and values of all positions.
     private Heads heads(Tensor x, Pass pass) {
+        Heads a = fresh(x, pass);
+        KvCache.KeysValues all = pass.append(layer, a.key, a.value);
+        return new Heads(a.query, all.keys(), all.values()); // (B, G, S, D)
+    }
+
+    /// Query, key and value of x.
+    private Heads fresh(Tensor x, Pass pass) {
         int q = c.heads * c.headDim;
         int kv = c.kvHeads * c.headDim;
         Tensor first = projections.getFirst().forward(x);
@@ -133,13 +185,13 @@ public final class GroupedQueryAttention {
         Tensor key = split(c.fusedQkv ? first.slice(-1, q, q + kv) : projections.get(1).forward(x), c.kvHeads);
         Tensor value = split(c.fusedQkv ? first.slice(-1, q + kv, q + 2 * kv) : projections.get(2).forward(x),
                 c.kvHeads); // (B, G, T, D)
-        if (rope.isPresent()) {
-            query = rope.get().rotate(query, pass.position());
-            key = rope.get().rotate(key, pass.position());
+        if (qNorm.isPresent()) {
+            query = qNorm.get().forward(query);
+            key = kNorm.orElseThrow().forward(key);
         }
-        if (pass.cache().isPresent()) {
-            KvCache.KeysValues all = pass.cache().get().append(layer, key, value);
-            return new Heads(query, all.keys(), all.values()); // (B, G, S, D)
+        if (rope.isPresent()) {
+            query = rope.get().rotate(query, pass);
+            key = rope.get().rotate(key, pass);
         }
         return new Heads(query, key, value);
     }

@@ -1,7 +1,7 @@
 package dev.deckle.nn;
 
-import dev.deckle.autograd.NoGrad;
 import dev.deckle.tensor.Tensor;
+import java.util.List;
 
 /// Keys (already rotated) and values of all positions so far, so that decoding computes one position at a time instead
 /// of the whole sequence again. All sequences of a batch have the same length.
@@ -17,9 +17,9 @@ import dev.deckle.tensor.Tensor;
 /// - **PyTorch**: transformers' `DynamicCache`: `update`, `crop`, `reorder_cache`.
 /// - **Classic mistake**: rotating the new query and key by position 0 of the piece instead of position [#length()], or
 ///   masking a piece of T new positions as if it began the sequence: query i sees keys up to i + S - T.
-public sealed interface KvCache extends AutoCloseable permits ContiguousKvCache, PagedKvCache {
-    /// All positions of a layer, those just appended included: keys (B, G, S, D), values (B, G, S, E). They are valid
-    /// until the next change of the cache.
+public sealed interface KvCache extends AutoCloseable permits CacheRows {
+    /// The positions of a layer, those just appended included and last: keys (B, G, S, D), values (B, G, S, E). S is
+    /// the length, or less where the layer has a window. They are valid until the next change of the cache.
     record KeysValues(Tensor keys, Tensor values) {}
 
     /// How the positions lie in memory.
@@ -31,8 +31,13 @@ public sealed interface KvCache extends AutoCloseable permits ContiguousKvCache,
         ///
         /// @param sequences how many of them at most: those of a batch, or beams
         public KvCache open(int capacity, int sequences) {
+            return open(capacity, sequences, List.of());
+        }
+
+        /// The same for a model whose layers look back on `windows` positions, 0 for all (`CausalLm.windows`).
+        public KvCache open(int capacity, int sequences, List<Integer> windows) {
             return switch (this) {
-                case CONTIGUOUS -> new ContiguousKvCache(capacity);
+                case CONTIGUOUS -> new ContiguousKvCache(capacity, windows);
                 case PAGED -> new PagedKvCache(capacity, sequences);
             };
         }
@@ -45,10 +50,40 @@ public sealed interface KvCache extends AutoCloseable permits ContiguousKvCache,
     /// @throws IllegalArgumentException if B is not that of the positions before
     KeysValues append(int layer, Tensor keys, Tensor values);
 
+    /// [#append], and then attention of query (B, H, T, D) over all that is there: (B, H, T, E). A cache may read its
+    /// positions where they are.
+    Tensor attend(
+            int layer, Tensor query, Tensor keys, Tensor values, ScaledDotProductAttention attention, Pass pass);
+
     /// All layers have appended `positions`.
     void advance(int positions);
 
-    /// How many positions it holds.
+    /// Says before the first [#append] that the first `padding[r]` positions of row r are not there: sequences of
+    /// unequal length end together. Attention must hide them ([Pass#mask]).
+    ///
+    /// @throws IllegalStateException if the cache holds something
+    void pad(int... padding);
+
+    /// How many positions at the front of each row are not there; empty where all rows are whole.
+    int[] padding();
+
+    /// Before the first [#append], and after [#pad]: takes what it knows already of sequences of which each is a row.
+    ///
+    /// @param sequences token ids, without padding
+    /// @return its length now: how many indices of all rows it knows; the last one of a sequence is never among them
+    default int reuse(List<int[]> sequences) {
+        return 0;
+    }
+
+    /// Later sequences may [#reuse] what it holds of a row.
+    ///
+    /// @param ids the row's tokens
+    default void remember(int row, int... ids) {}
+
+    /// Bytes that it has taken from the system.
+    long bytes();
+
+    /// How many positions it holds, padding included.
     int length();
 
     /// How many positions it can hold.
@@ -65,20 +100,4 @@ public sealed interface KvCache extends AutoCloseable permits ContiguousKvCache,
 
     @Override
     void close();
-
-    /// A cache keeps numbers, not their history: a gradient would end there without a word.
-    static void requireNoGrad(Tensor keys, Tensor values) {
-        if (NoGrad.recording() && (keys.requiresGrad() || values.requiresGrad())) {
-            throw new IllegalStateException("keys and values that require gradients lose them in a cache: decode "
-                    + "inside "
-                    + "NoGrad.open(), or train without a cache");
-        }
-    }
-
-    static int requireLength(int length) {
-        if (length < 0) {
-            throw new IllegalArgumentException("a cache cannot be cut to " + length + " positions: 0 at least");
-        }
-        return length;
-    }
 }

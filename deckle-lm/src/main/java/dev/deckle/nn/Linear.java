@@ -13,27 +13,40 @@ import java.util.Optional;
 /// - **PyTorch**: `nn.Linear`, with its initialisation: the same seed gives the same layer
 /// - **Classic mistake**: storing W as (in, out), which a checkpoint's (out, in) then fits only where the two are equal
 public final class Linear {
-    private final Tensor weight; // (out, in)
+    private final Tensor weight; // (out, in), or (in, out) where `transposed`
+    private final boolean transposed;
     private final Optional<Tensor> bias; // (out)
 
     public Linear(Weights w, int in, int out, boolean bias, Init init) {
         weight = w.get("weight", init, out, in);
+        transposed = false;
         this.bias = bias ? Optional.of(w.get("bias", Init.zeros(), out)) : Optional.empty();
     }
 
     /// With PyTorch's initial values: both uniform with bound 1 / sqrt(in), the weight drawn first.
     public Linear(Weights w, int in, int out, boolean bias) {
         weight = w.get("weight", Init.kaimingUniform(Math.sqrt(5)), out, in);
+        transposed = false;
         this.bias = bias ? Optional.of(w.get("bias", Init.uniform(1 / Math.sqrt(in)), out)) : Optional.empty();
     }
 
     /// A layer that uses a weight which is already there, such as a tied head.
     public Linear(Tensor weight) {
+        this(weight, Optional.empty(), false);
+    }
+
+    private Linear(Tensor weight, Optional<Tensor> bias, boolean transposed) {
         this.weight = weight;
-        bias = Optional.empty();
+        this.bias = bias;
+        this.transposed = transposed;
+    }
+
+    /// A layer with a bias whose weight lies as (in, out): Hugging Face's `Conv1D` of GPT-2.
+    public static Linear transposed(Weights w, int in, int out, Init init) {
+        return new Linear(w.wide("weight", init, in, out), Optional.of(w.get("bias", Init.zeros(), out)), true);
     }
 
     public Tensor forward(Tensor x) {
-        return Functional.linear(x, weight, bias);
+        return Functional.linear(x, transposed ? weight.t() : weight, bias);
     }
 }

@@ -29,9 +29,19 @@ public final class MultiHeadLatentAttention {
     /// The keys of `config.json` that decide about it.
     ///
     /// @param q_lora_rank width of the query's latent; 0 for one plain matrix `q_proj`
+    /// @param attention_bias of the matrices to the latents and of the output's
+    /// @param scale of the scores, 1/sqrt(D_nope + D_rope) but for models stretched by YaRN
     public record Config(
             int hidden_size, int num_attention_heads, int q_lora_rank, int kv_lora_rank, int qk_nope_head_dim,
-            int qk_rope_head_dim, int v_head_dim, double rms_norm_eps) {
+            int qk_rope_head_dim, int v_head_dim, double rms_norm_eps, boolean attention_bias, double scale) {
+        /// Without biases, with the usual scale.
+        public Config(
+                int hidden_size, int num_attention_heads, int q_lora_rank, int kv_lora_rank, int qk_nope_head_dim,
+                int qk_rope_head_dim, int v_head_dim, double rms_norm_eps) {
+            this(hidden_size, num_attention_heads, q_lora_rank, kv_lora_rank, qk_nope_head_dim, qk_rope_head_dim,
+                    v_head_dim, rms_norm_eps, false, 1 / Math.sqrt(qk_nope_head_dim + qk_rope_head_dim));
+        }
+
         public Config {
             if (num_attention_heads < 1 || kv_lora_rank < 1 || qk_rope_head_dim % 2 != 0) {
                 throw new IllegalArgumentException("latent attention needs heads, a kv_lora_rank of at least 1 and an "
@@ -64,16 +74,16 @@ public final class MultiHeadLatentAttention {
         int queries = heads * (c.qk_nope_head_dim + c.qk_rope_head_dim);
         boolean narrow = c.q_lora_rank > 0;
         qProj = only(!narrow, () -> new Linear(w.scope("q_proj"), c.hidden_size, queries, false, init));
-        qAProj = only(narrow, () -> new Linear(w.scope("q_a_proj"), c.hidden_size, c.q_lora_rank, false, init));
+        qAProj = only(narrow,
+                () -> new Linear(w.scope("q_a_proj"), c.hidden_size, c.q_lora_rank, c.attention_bias, init));
         qANorm = only(narrow, () -> new RmsNorm(w.scope("q_a_layernorm"), c.q_lora_rank, c.rms_norm_eps));
         qBProj = only(narrow, () -> new Linear(w.scope("q_b_proj"), c.q_lora_rank, queries, false, init));
-        kvAProj = new Linear(w.scope("kv_a_proj_with_mqa"), c.hidden_size, c.kv_lora_rank + c.qk_rope_head_dim, false,
-                init);
+        kvAProj = new Linear(w.scope("kv_a_proj_with_mqa"), c.hidden_size, c.kv_lora_rank + c.qk_rope_head_dim,
+                c.attention_bias, init);
         kvANorm = new RmsNorm(w.scope("kv_a_layernorm"), c.kv_lora_rank, c.rms_norm_eps);
-        kvB = w.scope("kv_b_proj").get("weight", init, heads * (c.qk_nope_head_dim + c.v_head_dim), c.kv_lora_rank);
-        oProj = new Linear(w.scope("o_proj"), heads * c.v_head_dim, c.hidden_size, false, init);
-        double scale = 1 / Math.sqrt(c.qk_nope_head_dim + c.qk_rope_head_dim);
-        attention = new ScaledDotProductAttention(scale, true, new Dropout(0));
+        kvB = w.scope("kv_b_proj").wide("weight", init, heads * (c.qk_nope_head_dim + c.v_head_dim), c.kv_lora_rank);
+        oProj = new Linear(w.scope("o_proj"), heads * c.v_head_dim, c.hidden_size, c.attention_bias, init);
+        attention = new ScaledDotProductAttention(c.scale, true, new Dropout(0));
     }
 
     private static <T> Optional<T> only(boolean condition, Supplier<T> made) {
@@ -84,10 +94,10 @@ public final class MultiHeadLatentAttention {
     public Tensor forward(Tensor x, Pass pass) {
         Tensor q = split(query(x), c.qk_nope_head_dim + c.qk_rope_head_dim); // (B, H, T, D_nope + D_rope)
         Tensor qNope = q.slice(-1, 0, c.qk_nope_head_dim);
-        Tensor qRope = rope.rotate(q.slice(-1, c.qk_nope_head_dim, q.dim(-1)), pass.position());
+        Tensor qRope = rope.rotate(q.slice(-1, c.qk_nope_head_dim, q.dim(-1)), pass);
         Tensor kva = kvAProj.forward(x); // (B, T, kv_lora_rank + D_rope)
         Tensor latent = kvANorm.forward(kva.slice(-1, 0, c.kv_lora_rank)).unsqueeze(1); // (B, 1, T, kv_lora_rank)
-        Tensor kRope = rope.rotate(kva.slice(-1, c.kv_lora_rank, kva.dim(-1)).unsqueeze(1), pass.position());
+        Tensor kRope = rope.rotate(kva.slice(-1, c.kv_lora_rank, kva.dim(-1)).unsqueeze(1), pass);
         Tensor y = pass.cache().isPresent()
                 ? absorbed(qNope, qRope, pass.cache().get().append(layer, latent, kRope), pass)
                 : expanded(qNope, qRope, latent, kRope, pass); // (B, H, T, D_v)
@@ -120,7 +130,8 @@ public final class MultiHeadLatentAttention {
         Tensor latentQuery = qNope.matmul(wk.expand(wk.shape().with(0, b))); // (B, H, T, kv_lora_rank)
         Tensor q = Functional.concat(List.of(latentQuery, qRope), -1);
         Tensor k = Functional.concat(List.of(cached.keys(), cached.values()), -1); // (B, 1, S, kv_lora_rank + D_rope)
-        Tensor gathered = attention.forward(q, k, cached.keys(), Optional.empty(), pass); // (B, H, T, kv_lora_rank)
+        // (B, H, T, kv_lora_rank)
+        Tensor gathered = attention.forward(q, k, cached.keys(), pass.mask(q.dim(2), k.dim(2)), pass);
         return gathered.matmul(wv.expand(wv.shape().with(0, b)).t()); // (B, H, T, D_v)
     }
 

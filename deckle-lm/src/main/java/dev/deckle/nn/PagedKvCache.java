@@ -1,45 +1,50 @@
 package dev.deckle.nn;
 
-import dev.deckle.memory.ModelMemory;
 import dev.deckle.tensor.Functional;
-import dev.deckle.tensor.Shape;
 import dev.deckle.tensor.Tensor;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Objects;
 import java.util.stream.IntStream;
 
 /// A [KvCache] in blocks of a few positions, as an operating system keeps memory in pages: a sequence takes blocks as
 /// it grows, gives them back when it ends, and shares with other sequences those that hold the same beginning. Beams
-/// therefore cost the blocks in which they differ, and a prompt is kept once however many sequences continue it.
+/// therefore cost the blocks in which they differ, and a prompt is kept once however many sequences continue it, in
+/// this cache or, with a [PagedMemory] of its own life, in later ones.
 ///
-/// The bookkeeping is in [BlockPool] (who refers to what) and [BlockTable] (which blocks a sequence has); this class
-/// keeps the numbers. All layers use the same tables.
+/// The bookkeeping is in [BlockPool] (who refers to what) and [BlockTable] (which blocks a sequence has), the numbers
+/// are in [PagedMemory]. All layers use the same tables, so a layer with a window keeps what it no longer looks at.
 ///
 /// - **Formula**: position p of a sequence is at place p mod block_size of block `table[p / block_size]`.
 /// - **Shapes**: a layer keeps its keys as (blocks, block_size, G, D) and its values as (blocks, block_size, G, E).
-///   Gathering looks up the blocks of a batch as an embedding does: ids (B, n) in rows (blocks, block_size G D) give
-///   (B, n, block_size G D), seen as (B, n block_size, G, D), cut to S positions and transposed: (B, G, S, D).
-/// - **Cost**: a sequence wastes (block_size - 1) / 2 positions on average: 0.73 % with blocks of 16 and lengths up to
-///   2048, against 50 % in buffers of the greatest length. A fork costs a counter a block. The gather copies all S
-///   positions once a layer and step, which is one write and one read more than a contiguous cache needs (kernels made
-///   for blocks read them where they are); for a single sequence whose blocks happen to lie in a row there is no copy.
-/// - **Source**: Kwon et al. 2023, Efficient Memory Management for Large Language Model Serving with PagedAttention.
-/// - **PyTorch**: vLLM's block manager, whose blocks are of 16 positions too; transformers' `PagedAttentionCache`.
+///   [#attend] reads them there; [#append] gathers them, as an embedding looks up rows, to (B, G, S, D).
+/// - **Cost**: a sequence wastes (block_size - 1) / 2 positions on average: 1.5 % with blocks of 32 and lengths up to
+///   2048, against 50 % in buffers of the greatest length. A fork costs a counter a block. Attention takes a tile of
+///   keys in as many pieces as it has blocks that do not follow each other in memory.
+/// - **Source**: Kwon et al. 2023, Efficient Memory Management for Large Language Model Serving with PagedAttention;
+///   Zheng et al. 2024, SGLang (beginnings that outlive their sequence).
+/// - **PyTorch**: vLLM's block manager and automatic prefix caching; transformers' `PagedAttentionCache`.
 /// - **Classic mistake**: writing into the last, partly filled block of a fork without looking at its reference count:
 ///   the sequences overwrite each other's newest position. And copying it for every fork: only writers need a copy.
-public final class PagedKvCache implements KvCache {
+public final class PagedKvCache extends CacheRows {
     /// Positions in a block, unless told otherwise.
-    public static final int BLOCK_SIZE = 16;
+    public static final int BLOCK_SIZE = 32;
 
-    private final Blocks blocks;
-    private final int capacity;
-    private List<BlockTable> tables = List.of(); // one a row of the batch
-    private int length;
+    private final PagedMemory memory;
+    private final Users users;
+    private List<BlockTable> tables = List.of(); // one a row of the batch; a table begins behind the row's padding
     private boolean closed;
 
-    /// Blocks of 16 positions, as many as the sequences need if they share nothing.
+    /// The caches of one memory that nobody else closes: the last one does.
+    private static final class Users {
+        private final boolean last;
+        private int count;
+
+        Users(boolean last) {
+            this.last = last;
+        }
+    }
+
+    /// With a memory of its own, as large as the sequences need if they share nothing.
     ///
     /// @param capacity positions that a sequence can have
     /// @param sequences how many there are at most
@@ -52,21 +57,30 @@ public final class PagedKvCache implements KvCache {
     ///
     /// @param capacity positions that a sequence can have
     public PagedKvCache(int capacity, BlockPool pool) {
-        this(capacity, new Blocks(pool));
+        this(capacity, new PagedMemory(pool), new Users(true));
     }
 
-    private PagedKvCache(int capacity, Blocks blocks) {
-        this.capacity = capacity;
-        this.blocks = blocks;
-        blocks.users++;
+    /// In a memory that outlives it and is closed by whoever made it.
+    ///
+    /// @param capacity positions that a sequence can have
+    public PagedKvCache(int capacity, PagedMemory memory) {
+        this(capacity, memory, new Users(false));
+    }
+
+    private PagedKvCache(int capacity, PagedMemory memory, Users users) {
+        super(capacity);
+        this.memory = memory;
+        this.users = users;
+        users.count++;
     }
 
     /// Another cache with the same blocks, in which every row begins with the first `positions` of this one's: prompts
     /// that begin alike are computed, and kept, once. Each is closed for itself.
     public PagedKvCache fork(int positions) {
-        PagedKvCache fork = new PagedKvCache(capacity, blocks);
-        fork.length = Math.min(length, positions);
-        fork.tables = tables.stream().map(t -> t.fork(fork.length)).toList();
+        PagedKvCache fork = new PagedKvCache(capacity(), memory, users);
+        fork.pad(padding());
+        fork.begin(rows(), Math.min(length(), positions));
+        fork.tables = forked(fork.length(), IntStream.range(0, tables.size()).toArray());
         return fork;
     }
 
@@ -77,60 +91,138 @@ public final class PagedKvCache implements KvCache {
 
     /// Where the blocks come from.
     public BlockPool pool() {
-        return blocks.pool;
+        return memory.pool();
     }
 
+    /// Bytes of the memory, other caches' part included.
     @Override
-    public int length() {
-        return length;
-    }
-
-    @Override
-    public int capacity() {
-        return capacity;
+    public long bytes() {
+        return memory.bytes();
     }
 
     @Override
     public KeysValues append(int layer, Tensor keys, Tensor values) {
-        KvCache.requireNoGrad(keys, values);
-        int to = length + keys.dim(2);
-        if (to > capacity) {
-            throw ContiguousKvCache.full(this, keys.dim(2));
+        PagedMemory.Layer at = write(layer, keys, values);
+        Tensor places = places(length() + keys.dim(2));
+        return new KeysValues(at.keys().gather(places), at.values().gather(places));
+    }
+
+    /// Reads the blocks where they are; a row's padding is no part of its blocks, so nothing has to be hidden.
+    @Override
+    public Tensor attend(
+            int layer, Tensor query, Tensor keys, Tensor values, ScaledDotProductAttention attention, Pass pass) {
+        if (!attention.causal() || attention.softcap() > 0) { // the kernel for blocks knows neither
+            return super.attend(layer, query, keys, values, attention, pass);
         }
+        PagedMemory.Layer at = write(layer, keys, values);
+        int to = length() + keys.dim(2);
+        return Functional.pagedAttention(query, at.keys().rows(), at.values().rows(), table(), lengths(to),
+                attention.window(), attention.scale());
+    }
+
+    private PagedMemory.Layer write(int layer, Tensor keys, Tensor values) {
+        int to = fits(keys, values);
         if (tables.isEmpty()) {
-            tables = IntStream.range(0, keys.dim(0)).mapToObj(_ -> new BlockTable(blocks.pool)).toList();
+            tables = IntStream.range(0, rows()).mapToObj(_ -> new BlockTable(pool())).toList();
         }
-        if (tables.size() != keys.dim(0)) {
-            throw ContiguousKvCache.otherBatch(tables.size(), keys);
+        for (int r = 0; r < rows(); r++) {
+            memory.copy(tables.get(r).write(place(r, length()), place(r, to))); // in all layers, at the first to write
         }
-        for (BlockTable table : tables) {
-            blocks.copy(table.write(length, to)); // in all layers, at the first one that writes
+        PagedMemory.Layer at = memory.layer(layer, keys, values);
+        write(at.keys(), keys, to);
+        write(at.values(), values, to);
+        return at;
+    }
+
+    /// x (B, G, T, D) to the indices from the length on.
+    private void write(PagedMemory.Store store, Tensor x, int to) {
+        Tensor byPosition = x.transpose(1, 2).contiguous(); // (B, T, G, D)
+        for (int r = 0; r < rows(); r++) {
+            int from = place(r, length());
+            store.write(byPosition, r, from + padding(r) - length(), tables.get(r), from, place(r, to));
         }
-        Layer at = blocks.layer(layer, keys, values);
-        at.keys.write(keys, tables, length);
-        at.values.write(values, tables, length);
-        return new KeysValues(at.keys.gather(tables, to), at.values.gather(tables, to));
+    }
+
+    /// The blocks of all rows, (B, most blocks of a row).
+    private Tensor table() {
+        int most = tables.stream().mapToInt(BlockTable::count).max().orElse(0);
+        long[] blocks = new long[rows() * most];
+        for (int r = 0; r < rows(); r++) {
+            for (int i = 0; i < tables.get(r).count(); i++) {
+                blocks[r * most + i] = tables.get(r).block(i);
+            }
+        }
+        return Tensor.of(blocks, rows(), most);
+    }
+
+    private Tensor lengths(int to) {
+        return Tensor.of(IntStream.range(0, rows()).map(r -> place(r, to)).asLongStream().toArray(), rows());
+    }
+
+    /// Which place of the memory has each of the first `to` indices of each row, counted in positions: (B, to). Padding
+    /// is sent to place 0, whatever is there: nobody looks at it.
+    private Tensor places(int to) {
+        long[] places = new long[rows() * to];
+        int size = pool().blockSize();
+        for (int r = 0; r < rows(); r++) {
+            for (int i = padding(r); i < to; i++) {
+                int p = place(r, i);
+                places[r * to + i] = (long) tables.get(r).blockOf(p) * size + p % size;
+            }
+        }
+        return Tensor.of(places, rows(), to);
+    }
+
+    /// Where index i of a row is in its table.
+    private int place(int row, int i) {
+        return Math.max(0, i - padding(row));
+    }
+
+    private List<BlockTable> forked(int length, int... rows) {
+        return IntStream.of(rows).mapToObj(r -> tables.get(r).fork(place(r, length))).toList();
+    }
+
+    /// With a [PagedMemory] that outlives its caches: what it remembers of the sequences' beginnings.
+    @Override
+    public int reuse(List<int[]> sequences) {
+        if (users.last) {
+            return 0; // nobody was here before
+        }
+        int[][] known = new int[sequences.size()][];
+        int common = capacity();
+        for (int r = 0; r < known.length; r++) {
+            known[r] = memory.prefixes().find(sequences.get(r));
+            int positions = Math.min(known[r].length * pool().blockSize(), sequences.get(r).length - 1);
+            common = Math.min(common, padding(r) + positions);
+        }
+        begin(known.length, common);
+        List<BlockTable> found = Arrays.stream(known).map(blocks -> new BlockTable(pool(), blocks)).toList();
+        tables = found;
+        tables = forked(common, IntStream.range(0, known.length).toArray());
+        return common;
+    }
+
+    /// With a [PagedMemory] that outlives its caches.
+    @Override
+    public void remember(int row, int... ids) {
+        if (!users.last) {
+            int there = Math.min(ids.length, place(row, length()));
+            memory.prefixes().remember(Arrays.copyOf(ids, there), tables.get(row).blocks());
+        }
     }
 
     @Override
-    public void advance(int positions) {
-        length += positions;
-    }
-
-    @Override
-    public void truncate(int length) {
-        this.length = Math.min(this.length, KvCache.requireLength(length));
-        tables.forEach(t -> t.truncate(this.length));
+    void cut(int length) {
+        for (int r = 0; r < rows(); r++) {
+            tables.get(r).truncate(place(r, length));
+        }
     }
 
     /// Counts references, copies nothing.
     @Override
-    public void reorder(int... rows) {
+    void pick(int... rows) {
         List<BlockTable> old = tables;
-        for (int row : rows) {
-            Objects.checkIndex(row, old.size());
-        }
-        tables = IntStream.of(rows).mapToObj(r -> old.get(r).fork(length)).toList();
+        tables = forked(length(), rows);
         old.forEach(BlockTable::close);
     }
 
@@ -140,104 +232,9 @@ public final class PagedKvCache implements KvCache {
             closed = true;
             tables.forEach(BlockTable::close);
             tables = List.of();
-            blocks.close();
-        }
-    }
-
-    private record Layer(Store keys, Store values) {}
-
-    /// The memory of a pool: all layers, shared by the caches that fork from one.
-    private static final class Blocks {
-        private final ModelMemory memory = new ModelMemory();
-        private final BlockPool pool;
-        private final List<Layer> layers = new ArrayList<>();
-        private int users;
-
-        Blocks(BlockPool pool) {
-            this.pool = pool;
-        }
-
-        Layer layer(int layer, Tensor keys, Tensor values) {
-            if (layer == layers.size()) {
-                layers.add(new Layer(new Store(this, keys), new Store(this, values)));
-            }
-            return layers.get(layer);
-        }
-
-        void copy(List<BlockTable.Copy> copies) {
-            for (BlockTable.Copy c : copies) {
-                for (Layer l : layers) {
-                    l.keys.copy(c);
-                    l.values.copy(c);
-                }
-            }
-        }
-
-        void close() {
-            if (--users == 0) {
+            if (--users.count == 0 && users.last) {
                 memory.close();
             }
-        }
-    }
-
-    /// The keys, or the values, of one layer.
-    private static final class Store {
-        private final Blocks owner;
-        private Tensor rows; // (room, block_size, G, D)
-
-        Store(Blocks owner, Tensor like) {
-            this.owner = owner;
-            rows = Tensor.empty(owner.memory, like.dtype(),
-                    Shape.of(room(), owner.pool.blockSize(), like.dim(1), like.dim(3)));
-        }
-
-        /// Memory for twice as many blocks as are in use now, all together bounded by the last as in
-        /// [ContiguousKvCache].
-        private int room() {
-            return (int) Math.min(owner.pool.blocks(), Math.max(4, 2L * owner.pool.extent()));
-        }
-
-        private Tensor rows() {
-            int there = rows.dim(0);
-            if (there < owner.pool.extent()) {
-                Tensor larger = Tensor.empty(owner.memory, rows.dtype(), rows.shape().with(0, room()));
-                rows.copyInto(larger.slice(0, 0, there));
-                rows = larger;
-            }
-            return rows;
-        }
-
-        void copy(BlockTable.Copy c) {
-            rows().slice(0, c.from(), c.from() + 1).copyInto(rows().slice(0, c.to(), c.to() + 1));
-        }
-
-        /// x (B, G, T, D) to positions `from` on.
-        void write(Tensor x, List<BlockTable> tables, int from) {
-            Tensor byPosition = x.transpose(1, 2); // (B, T, G, D)
-            int size = owner.pool.blockSize();
-            int t = x.dim(2);
-            for (int b = 0; b < tables.size(); b++) {
-                for (int i = 0, n; i < t; i += n) {
-                    int place = (from + i) % size;
-                    n = Math.min(t - i, size - place);
-                    int block = tables.get(b).blockOf(from + i);
-                    byPosition.slice(0, b, b + 1).slice(1, i, i + n) // (1, n, G, D)
-                            .copyInto(rows().slice(0, block, block + 1).slice(1, place, place + n));
-                }
-            }
-        }
-
-        /// The first `positions` of all tables: (B, G, positions, D).
-        Tensor gather(List<BlockTable> tables, int positions) {
-            int n = Math.ceilDiv(positions, owner.pool.blockSize());
-            int[] ids = tables.stream().flatMapToInt(t -> Arrays.stream(t.blocks()).limit(n)).toArray(); // (B * n)
-            boolean inARow = tables.size() == 1 && IntStream.range(0, n).allMatch(i -> ids[i] == ids[0] + i);
-            Tensor found = inARow ? rows().slice(0, ids[0], ids[0] + n)
-                    : Functional.embedding(rows().reshape(rows.dim(0), -1),
-                            Tensor.of(Arrays.stream(ids).asLongStream().toArray(), tables.size(), n));
-            return found.reshape(tables.size(), -1, rows.dim(2), rows.dim(3)) // (B, n * block_size, G, D)
-                    .slice(1, 0, positions)
-                    .transpose(1, 2); // (B, G, positions, D)
         }
     }
 }

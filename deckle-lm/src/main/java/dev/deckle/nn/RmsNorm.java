@@ -14,13 +14,24 @@ import dev.deckle.tensor.Tensor;
 public final class RmsNorm {
     private final Tensor weight; // (width)
     private final double eps;
+    private final boolean offset;
 
     public RmsNorm(Weights w, int width, double eps) {
-        weight = w.get("weight", Init.ones(), width);
+        this(w, width, eps, false);
+    }
+
+    private RmsNorm(Weights w, int width, double eps, boolean offset) {
+        weight = w.get("weight", offset ? Init.zeros() : Init.ones(), width);
         this.eps = eps;
+        this.offset = offset;
+    }
+
+    /// With weights that are learned as their distance from 1 (Gemma).
+    public static RmsNorm offset(Weights w, int width, double eps) {
+        return new RmsNorm(w, width, eps, true);
     }
 
     public Tensor forward(Tensor x) {
-        return Functional.rmsNorm(x, weight, eps);
+        return Functional.rmsNorm(x, offset ? weight.add(1) : weight, eps);
     }
 }

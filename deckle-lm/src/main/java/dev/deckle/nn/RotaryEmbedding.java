@@ -30,9 +30,11 @@ public final class RotaryEmbedding {
     private static final int MOST = 1 << 24; // a table of all positions is kept
 
     private final Layout layout;
-    private final float[] frequencies; // D/2, in turns of a radian a position
-    private final double factor; // multiplies cosine and sine (YaRN)
-    private Tables tables;
+    private final int headDim;
+    private final double theta;
+    private final RopeScaling scaling;
+    private Tables tables; // of the positions for which frequencies do not depend on the length
+    private Tables longTables; // of the last length for which they do
 
     /// Each (positions, D/2); never changed once they are made.
     private record Tables(Tensor cos, Tensor sin) {}
@@ -45,20 +47,16 @@ public final class RotaryEmbedding {
                     + " must be even");
         }
         this.layout = layout;
-        double[] inverse = new double[headDim / 2];
-        for (int i = 0; i < inverse.length; i++) {
-            inverse[i] = Math.pow(theta, -2.0 * i / headDim);
-        }
-        double[] scaled = scaling.frequencies(inverse, headDim, theta);
-        frequencies = new float[inverse.length];
-        for (int i = 0; i < inverse.length; i++) {
-            frequencies[i] = (float) scaled[i];
-        }
-        factor = scaling.attentionFactor();
-        tables = make(64);
+        this.headDim = headDim;
+        this.theta = theta;
+        this.scaling = scaling;
+        tables = make(Math.min(64, scaling.fixedUpTo()));
+        longTables = tables;
     }
 
     private Tables make(int positions) {
+        float[] frequencies = scaling.frequencies(headDim, theta, positions); // in radians a position
+        double factor = scaling.attentionFactor();
         int half = frequencies.length;
         Shape shape = Shape.of(positions, half);
         long bytes = 4L * positions * half;
@@ -77,11 +75,22 @@ public final class RotaryEmbedding {
     }
 
     private synchronized Tables upTo(int positions) {
+        if (positions > scaling.fixedUpTo()) {
+            if (positions != longTables.cos.dim(0)) {
+                longTables = make(positions); // for all layers of a step
+            }
+            return longTables;
+        }
         int there = tables.cos.dim(0);
         if (positions > there) {
-            tables = make(Math.max(positions, 2 * there));
+            tables = make(Math.min(Math.max(positions, 2 * there), scaling.fixedUpTo()));
         }
         return tables;
+    }
+
+    /// Rotates x (B, heads, T, D) by the positions that its rows have in a pass.
+    public Tensor rotate(Tensor x, Pass pass) {
+        return pass.positions(x.dim(-2)).map(p -> rotate(x, p)).orElseGet(() -> rotate(x, pass.position()));
     }
 
     /// Rotates x (B, heads, T, D), whose first row is at position `from`.

@@ -23,15 +23,22 @@ import java.util.Optional;
 ///
 /// @param scale multiplies the scores
 /// @param causal query i sees keys up to i + S - T
+/// @param window how many of these it sees, the last ones; 0 for all
+/// @param softcap scores become softcap tanh(score / softcap) (Gemma 2); 0 for as they are
 /// @param dropout acts on the weights
-public record ScaledDotProductAttention(double scale, boolean causal, Dropout dropout) {
-    /// Through the fused kernel where no dropout acts.
+public record ScaledDotProductAttention(double scale, boolean causal, int window, double softcap, Dropout dropout) {
+    /// Without a window and a cap.
+    public ScaledDotProductAttention(double scale, boolean causal, Dropout dropout) {
+        this(scale, causal, 0, 0, dropout);
+    }
+
+    /// Through the fused kernel, unless dropout or a cap acts on the scores that it never stores.
     public Tensor forward(Tensor q, Tensor k, Tensor v, Optional<Tensor> mask, Pass pass) {
-        if (dropout.p() > 0 && pass.random().isPresent()) {
-            return forwardWithWeights(q, k, v, mask, pass).output(); // dropout acts on what the kernel never stores
+        if (softcap > 0 || dropout.p() > 0 && pass.random().isPresent()) {
+            return forwardWithWeights(q, k, v, mask, pass).output();
         }
         return Functional.attention(q, k, v, mask.map(m -> AttentionMask.additive(visible(m, q, k), q.dtype())), causal,
-                scale);
+                window, scale);
     }
 
     /// Step by step.
@@ -40,9 +47,12 @@ public record ScaledDotProductAttention(double scale, boolean causal, Dropout dr
         int s = k.dim(2);
         Tensor scores = byKeyHead(q, k).matmul(k.t()).mul(scale); // (B, G, H/G*T, S)
         scores = scores.reshape(d[0], d[1], d[2], s); // (B, H, T, S)
+        if (softcap > 0) {
+            scores = scores.mul(1 / softcap).tanh().mul(softcap);
+        }
         Optional<Tensor> sees = mask.map(m -> visible(m, q, k));
         if (causal) {
-            Tensor past = AttentionMask.causal(d[2], s);
+            Tensor past = AttentionMask.causal(d[2], s, window);
             sees = Optional.of(sees.map(seen -> seen.where(past, past)).orElse(past)); // both
         }
         Tensor all = scores;

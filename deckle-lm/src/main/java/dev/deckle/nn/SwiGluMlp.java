@@ -2,6 +2,8 @@ package dev.deckle.nn;
 
 import dev.deckle.tensor.Functional;
 import dev.deckle.tensor.Tensor;
+import java.util.Optional;
+import java.util.function.UnaryOperator;
 
 /// The gated feed-forward network: one projection decides how much of the other passes.
 ///
@@ -17,8 +19,17 @@ public final class SwiGluMlp {
     private final Linear gateProj;
     private final Linear upProj;
     private final Linear downProj;
+    private final Optional<UnaryOperator<Tensor>> activation; // silu if there is none
 
     public SwiGluMlp(Weights w, int hiddenSize, int intermediateSize, boolean bias, Init init) {
+        this(w, hiddenSize, intermediateSize, bias, init, Optional.empty());
+    }
+
+    /// With another activation than silu: GEGLU and its kin.
+    public SwiGluMlp(
+            Weights w, int hiddenSize, int intermediateSize, boolean bias, Init init,
+            Optional<UnaryOperator<Tensor>> activation) {
+        this.activation = activation;
         gateProj = new Linear(w.scope("gate_proj"), hiddenSize, intermediateSize, bias, init);
         upProj = new Linear(w.scope("up_proj"), hiddenSize, intermediateSize, bias, init);
         downProj = new Linear(w.scope("down_proj"), intermediateSize, hiddenSize, bias, init);
@@ -26,6 +37,7 @@ public final class SwiGluMlp {
 
     /// With PyTorch's initial values and biases.
     public SwiGluMlp(Weights w, int hiddenSize, int intermediateSize) {
+        activation = Optional.empty();
         gateProj = new Linear(w.scope("gate_proj"), hiddenSize, intermediateSize, true);
         upProj = new Linear(w.scope("up_proj"), hiddenSize, intermediateSize, true);
         downProj = new Linear(w.scope("down_proj"), intermediateSize, hiddenSize, true);
@@ -37,6 +49,9 @@ public final class SwiGluMlp {
     }
 
     public Tensor forward(Tensor x) {
-        return downProj.forward(Functional.swiglu(gateProj.forward(x), upProj.forward(x)));
+        Tensor gate = gateProj.forward(x);
+        Tensor up = upProj.forward(x);
+        return downProj.forward(activation.map(f -> f.apply(gate).mul(up))
+                .orElseGet(() -> Functional.swiglu(gate, up)));
     }
 }

@@ -141,7 +141,7 @@ public final class Pretraining implements AutoCloseable {
 
     private CausalLm newModel(int end) throws IOException {
         return options.init.isEmpty()
-                ? Llama.create(options.model(tokenizer.vocabularySize(), end), options.seed)
+                ? Llama.create(options.model(tokenizer.vocabularySize()), end, options.seed)
                 : Models.openTrainable(Path.of(options.init));
     }
 

@@ -152,9 +152,8 @@ public final class TrainOptions {
     }
 
     /// The model that they ask for, with the vocabulary that the tokenizer ended up with.
-    Llama.Config model(int vocabularySize, int endToken) {
-        return Llama.Config.of(vocabularySize, hidden_size, ffn_size, layers, heads, kv_heads, context, false,
-                endToken);
+    Llama.Config model(int vocabularySize) {
+        return Llama.Config.of(vocabularySize, hidden_size, ffn_size, layers, heads, kv_heads, context, false);
     }
 
     /// As JSON, for a checkpoint.

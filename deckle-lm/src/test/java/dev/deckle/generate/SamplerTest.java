@@ -110,8 +110,7 @@ class SamplerTest {
 
     @ParameterizedTest
     @CsvSource(delimiter = '|', value = {
-        "0   | 0.5 | 0.5 | top-k must be from 1 to the vocabulary's 3, not 0",
-        "4   | 0.5 | 0.5 | top-k must be from 1 to the vocabulary's 3, not 4",
+        "0   | 0.5 | 0.5 | top-k must be at least 1, not 0",
         "1   | 0   | 0.5 | top-p must be above 0 and at most 1, not 0.0",
         "1   | 1.5 | 0.5 | top-p must be above 0 and at most 1, not 1.5",
         "1   | NaN | 0.5 | top-p must be above 0 and at most 1, not NaN",

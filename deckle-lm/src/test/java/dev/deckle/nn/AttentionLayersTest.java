@@ -113,7 +113,7 @@ class AttentionLayersTest {
     @ParameterizedTest
     @ValueSource(ints = {1, 2, 6})
     void withACacheAsWithout(int kvHeads) {
-        var config = new GroupedQueryAttention.Config(HIDDEN, H, kvHeads, 4, true, false, true, 0); // H D != hidden
+        var config = GroupedQueryAttention.Config.causal(HIDDEN, H, kvHeads, 4, true, 0); // H D != hidden
         var rope = new RotaryEmbedding(4, 100, new RopeScaling.None(), RotaryEmbedding.Layout.HALF);
         var layer = new GroupedQueryAttention(weights(DType.F32), config, 0, Init.normal(0.3), rope);
         Tensor x = input(B, 9);
@@ -142,7 +142,7 @@ class AttentionLayersTest {
 
     @Test
     void dropoutInTrainingOnly() {
-        var noisy = new GroupedQueryAttention.Config(HIDDEN, H, G, D, true, false, true, 0.5);
+        var noisy = GroupedQueryAttention.Config.causal(HIDDEN, H, G, D, true, 0.5);
         var layer = new GroupedQueryAttention(weights(DType.F32), noisy);
         assertDropout(layer.forward(input(B, T), Pass.evaluate()), layer.forward(input(B, T), Pass.evaluate()),
                 layer.forward(input(B, T), Pass.train(new Generator(1))));

@@ -167,7 +167,7 @@ class KvCacheTest {
     @Test
     void rowsShareAPromptsBlocks() {
         Generator random = new Generator(1);
-        try (PagedKvCache cache = new PagedKvCache(64, 5)) {
+        try (PagedKvCache cache = new PagedKvCache(64, new BlockPool(20, 16))) {
             cache.append(0, fresh(random, 1, 37, D), fresh(random, 1, 37, E));
             cache.advance(37);
             cache.reorder(0, 0, 0, 0, 0);

@@ -28,6 +28,7 @@ public record Cost(long flops, long bytes) {
             case Op.SwiGlu _ -> new Cost(4 * n, moved(op, y));
             case Op.CrossEntropy(Tensor logits, _, _, _) -> new Cost(3 * logits.numel(), logits.bytes() + y.bytes());
             case Op.Attention a -> attention(a, y);
+            case Op.PagedAttention a -> attention(a, y);
         };
     }
 
@@ -35,8 +36,29 @@ public record Cost(long flops, long bytes) {
         long t = a.query().dim(2);
         long s = a.key().dim(2);
         long hidden = a.causal() ? t * (t - 1) / 2 : 0; // scores that no query sees
+        if (a.window() > 0) { // the first query sees beyond - t + window too many keys to its left, each other one more
+            long beyond = Math.max(0, s - a.window());
+            long first = Math.max(0, beyond - t + 1);
+            hidden += (first + beyond) * (beyond - first + 1) / 2;
+        }
         long scores = Math.max(0, t * s - hidden) * a.query().dim(0) * a.query().dim(1);
         return new Cost(scores * (2L * a.query().dim(3) + 2L * y.dim(3) + 4), moved(a, y));
+    }
+
+    /// What is read of keys and values is what is there, not the memory for it.
+    private static Cost attention(Op.PagedAttention a, Tensor y) {
+        long t = a.query().dim(2);
+        long seen = 0;
+        long scores = 0;
+        for (long s : a.lengths().toLongs()) {
+            for (long last = s - t; last < s; last++) {
+                scores += Math.max(0, a.window() == 0 ? last + 1 : Math.min(a.window(), last + 1));
+            }
+            seen += a.window() == 0 ? s : Math.min(s, a.window() + t - 1);
+        }
+        long widths = a.query().dim(3) + y.dim(3);
+        return new Cost(scores * a.query().dim(1) * (2 * widths + 4), a.query().bytes() + y.bytes()
+                + seen * a.keys().dim(2) * widths * y.dtype().bytes());
     }
 
     private static long moved(Op op, Tensor y) {

@@ -42,6 +42,7 @@ public final class Definitions {
                 yield Optional.of(loss.where(counted, Tensor.zeros(loss.dtype(), Shape.of(1))));
             }
             case Op.Attention a -> Optional.of(attention(a));
+            case Op.PagedAttention a -> Optional.of(attention(gathered(a)));
         };
     }
 
@@ -88,7 +89,7 @@ public final class Definitions {
             scores = scores.add(a.mask().get());
         }
         if (a.causal()) {
-            scores = scores.add(causalMask(scores.dtype(), t, s));
+            scores = scores.add(causalMask(scores.dtype(), t, s, a.window()));
         }
         // a row that sees nothing: -Infinity minus -Infinity is not a number, so its maximum counts as 0 and its sum as
         // 1
@@ -104,12 +105,50 @@ public final class Definitions {
         return p.div(sum.where(some, Tensor.full(type, 1, 1))).matmul(v); // (B, H, T, E)
     }
 
-    /// 0 where query i sees key j, j <= i + s - t, else -Infinity: (t, s).
-    public static Tensor causalMask(DType dtype, int t, int s) {
+    /// The same attention over keys and values that lie in the order of their positions. A block that a row does not
+    /// have is read as any other and hidden.
+    private static Op.Attention gathered(Op.PagedAttention a) {
+        Tensor q = a.query();
+        int t = q.dim(2);
+        long[] table = a.table().toLongs();
+        long[] lengths = a.lengths().toLongs();
+        int size = a.keys().dim(1);
+        int n = a.table().dim(1);
+        int s = n * size;
+        double[] mask = new double[q.dim(0) * t * s];
+        for (int b = 0; b < q.dim(0); b++) {
+            for (int block = Math.ceilDiv((int) lengths[b], size); block < n; block++) {
+                table[b * n + block] = 0;
+            }
+            for (int i = 0; i < t; i++) {
+                long last = lengths[b] - t + i;
+                for (int j = 0; j < s; j++) {
+                    boolean seen = j <= last && (a.window() == 0 || last - j < a.window());
+                    mask[(b * t + i) * s + j] = seen ? 0 : Double.NEGATIVE_INFINITY;
+                }
+            }
+        }
+        Tensor blocks = Tensor.of(table, q.dim(0), n);
+        Tensor visible = Tensor.of(mask, q.dim(0), 1, t, s).to(q.dtype());
+        return new Op.Attention(q, inOrder(a.keys(), blocks), inOrder(a.values(), blocks), Optional.of(visible), false,
+                0, a.scale(), Tensor.empty(q.dtype(), q.shape().slice(0, 3)));
+    }
+
+    /// Blocks (blocks, size, G, D) by a table (B, n): (B, G, n * size, D).
+    private static Tensor inOrder(Tensor blocks, Tensor table) {
+        Tensor rows = blocks.contiguous().reshape(blocks.dim(0), blocks.dim(1) * blocks.dim(2) * blocks.dim(3));
+        return Functional.embedding(rows, table)
+                .reshape(table.dim(0), table.dim(1) * blocks.dim(1), blocks.dim(2), blocks.dim(3))
+                .transpose(1, 2);
+    }
+
+    /// 0 where query i sees key j, i + s - t - window < j <= i + s - t, else -Infinity: (t, s). A window of 0 is none.
+    public static Tensor causalMask(DType dtype, int t, int s, int window) {
         double[] m = new double[t * s];
         for (int i = 0; i < t; i++) {
+            int last = i + s - t;
             for (int j = 0; j < s; j++) {
-                m[i * s + j] = j <= i + s - t ? 0 : Double.NEGATIVE_INFINITY;
+                m[i * s + j] = j <= last && (window == 0 || last - j < window) ? 0 : Double.NEGATIVE_INFINITY;
             }
         }
         return Tensor.of(m, t, s).to(dtype);

@@ -90,6 +90,7 @@ final class Gradients {
             case Op.CrossEntropy(Tensor logits, Tensor targets, long ignore, Tensor lse) -> sink.add(logits,
                     Loss.crossEntropyGrad(logits, targets, ignore, lse, g));
             case Op.Attention a -> each(sink, a.inputs(), Attend.backward(a, y, g));
+            case Op.PagedAttention _ -> throw new AssertionError("attention over blocks is never recorded");
         }
     }
 

@@ -29,6 +29,51 @@ public final class Attend {
         return y;
     }
 
+    /// Over keys and values in blocks, where they lie.
+    public static Tensor forward(Op.PagedAttention op) {
+        Tensor q = rows(op.query());
+        Tensor k = rows(op.keys());
+        Tensor v = rows(op.values());
+        Tensor table = Pointwise.contiguous(op.table());
+        Tensor y = Tensor.empty(q.dtype(), Shape.of(q.dim(0), q.dim(2), q.dim(1), v.dim(3))).transpose(1, 2);
+        Tensor lse = Tensor.empty(q.dtype(), q.shape().slice(0, 3));
+        var shape = new FlashAttention.Shape(q.dtype(), q.dim(0), q.dim(1), k.dim(2), q.dim(2), 0, q.dim(3), v.dim(3),
+                op.scale(), 0, op.window(), FlashAttention.View.NONE);
+        int[] lengths = lengths(op);
+        flash(q.dtype()).forward(shape, lengths, view(q), blocks(k, table), blocks(v, table), view(y), lse.address(),
+                Team.shared());
+        keepAlive(q, k, v, y, table, lse);
+        return y;
+    }
+
+    /// @throws IllegalArgumentException if a row is longer than its blocks, or a block is none of those there are
+    private static int[] lengths(Op.PagedAttention op) {
+        long[] lengths = op.lengths().toLongs();
+        long[] table = op.table().toLongs();
+        int n = op.table().dim(1);
+        int size = op.keys().dim(1);
+        int[] checked = new int[lengths.length];
+        for (int b = 0; b < lengths.length; b++) {
+            if (lengths[b] < 0 || lengths[b] > (long) n * size) {
+                throw new IllegalArgumentException("PagedAttention: row " + b + " has " + lengths[b] + " keys, but "
+                        + n + " blocks of " + size);
+            }
+            checked[b] = (int) lengths[b];
+            for (int i = 0; i * size < checked[b]; i++) {
+                if (table[b * n + i] < 0 || table[b * n + i] >= op.keys().dim(0)) {
+                    throw new IllegalArgumentException("PagedAttention: block " + table[b * n + i] + " of row " + b
+                            + " is not in 0.." + (op.keys().dim(0) - 1));
+                }
+            }
+        }
+        return checked;
+    }
+
+    private static FlashAttention.Blocks blocks(Tensor x, Tensor table) {
+        return new FlashAttention.Blocks(x.address(), x.stride(0), x.stride(2), x.stride(1), x.dim(1), table.address(),
+                table.dim(1));
+    }
+
     /// The gradients of query, key and value, each lying in memory as its operand does.
     public static List<Tensor> backward(Op.Attention op, Tensor y, Tensor dy) {
         Tensor q = rows(op.query());
@@ -57,7 +102,7 @@ public final class Attend {
         int t = q.dim(2);
         int s = k.dim(2);
         return new FlashAttention.Shape(q.dtype(), q.dim(0), q.dim(1), k.dim(1), t, s, q.dim(3), op.value().dim(3),
-                op.scale(), op.causal() ? s - t : FlashAttention.Shape.NOT_CAUSAL,
+                op.scale(), op.causal() ? s - t : FlashAttention.Shape.NOT_CAUSAL, op.window(),
                 mask.map(Attend::view).orElse(FlashAttention.View.NONE));
     }
 

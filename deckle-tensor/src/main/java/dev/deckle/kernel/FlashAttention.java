@@ -40,14 +40,61 @@ public final class FlashAttention {
         this.rows = rows;
     }
 
-    /// A four-dimensional array (batch, heads, rows, columns), in any order of memory that keeps the columns of a row
-    /// together. Strides count elements; 0 repeats.
-    public record View(long address, long batchStride, long headStride, long rowStride) {
+    /// A four-dimensional array (batch, heads, rows, columns) whose columns of a row lie together. Strides count
+    /// elements; 0 repeats.
+    private sealed interface Rows {
+        long rowStride();
+
+        long at(DType t, int batch, int head, int row);
+
+        /// How many rows from this one on are `rowStride` apart, of `most` that are wanted.
+        int run(int batch, int row, int most);
+    }
+
+    /// In any order of memory.
+    public record View(long address, long batchStride, long headStride, long rowStride) implements Rows {
         /// No array, where a mask is optional.
         public static final View NONE = new View(0, 0, 0, 0);
 
-        private long at(DType t, long batch, long head, long row) {
+        @Override
+        public long at(DType t, int batch, int head, int row) {
             return address + t.bytes() * (batch * batchStride + head * headStride + row * rowStride);
+        }
+
+        @Override
+        public int run(int batch, int row, int most) {
+            return most;
+        }
+    }
+
+    /// In blocks of `size` rows: row j of a batch is row j mod size of the block that the table names. Blocks that
+    /// follow each other in memory as they do in the table are as good as one, which is what a pool gives to whoever
+    /// asks for many at once.
+    ///
+    /// @param table where the numbers (I64) of the blocks of each batch are, `perBatch` of them
+    public record Blocks(
+            long address, long blockStride, long headStride, long rowStride, int size, long table, int perBatch)
+            implements
+            Rows {
+        private long block(int batch, int i) {
+            return Native.getLong(table + Long.BYTES * ((long) batch * perBatch + i));
+        }
+
+        @Override
+        public long at(DType t, int batch, int head, int row) {
+            return address + t.bytes() * (block(batch, row / size) * blockStride + head * headStride
+                    + row % size * rowStride);
+        }
+
+        @Override
+        public int run(int batch, int row, int most) {
+            int i = row / size;
+            int n = size - row % size;
+            long block = block(batch, i);
+            while (n < most && blockStride == size * rowStride && block(batch, ++i) == ++block) {
+                n += size;
+            }
+            return Math.min(n, most);
         }
     }
 
@@ -58,11 +105,12 @@ public final class FlashAttention {
     /// @param valueDim columns of values and outputs
     /// @param causalOffset query i sees the keys 0..i + causalOffset: `keys - queries` lines up the last query with the
     ///     last key; [#NOT_CAUSAL] shows all keys to all queries
+    /// @param window how many keys a query sees at most, the last of those that causality leaves it; 0 for all
     /// @param mask (batch, heads, queries, keys), added to the scaled scores, where -Infinity hides a key; or
     ///     [View#NONE]
     public record Shape(
             DType t, int batch, int heads, int kvHeads, int queries, int keys, int dim, int valueDim,
-            double scale, long causalOffset, View mask) {
+            double scale, long causalOffset, int window, View mask) {
         public static final long NOT_CAUSAL = Integer.MAX_VALUE;
 
         public Shape {
@@ -71,6 +119,12 @@ public final class FlashAttention {
                         "the number of query heads must be a multiple of the key-value heads, but " + heads
                                 + " is none of " + kvHeads);
             }
+        }
+
+        /// The same for a row of the batch that has another number of keys.
+        private Shape withKeys(int keys) {
+            return new Shape(t, batch, heads, kvHeads, queries, keys, dim, valueDim, scale, (long) keys - queries,
+                    window, mask);
         }
 
         private int group() {
@@ -85,6 +139,11 @@ public final class FlashAttention {
         /// How many keys the queries up to i see.
         private int keysUpTo(int i) {
             return Math.clamp(visible(i, 0), 0, keys);
+        }
+
+        /// The first key that query i sees.
+        private int firstKey(int i) {
+            return window == 0 ? 0 : Math.clamp(visible(i, 0) - window, 0, keys);
         }
 
         private long maskAt(int b, int h, int i, int j) {
@@ -109,8 +168,19 @@ public final class FlashAttention {
         });
     }
 
+    /// The same over keys and values in blocks, of which row b of the batch has `lengths[b]`. Its last query sees the
+    /// last of them.
+    public void forward(Shape s, int[] lengths, View q, Blocks k, Blocks v, View out, long lse, Team team) {
+        int blocks = Math.ceilDiv(s.queries, QUERY_BLOCK);
+        team.parallelFor(s.batch * s.heads * blocks, task -> {
+            int b = task / blocks / s.heads;
+            int h = task / blocks % s.heads;
+            forward(s.withKeys(lengths[b]), b, h, task % blocks * QUERY_BLOCK, q, k, v, out, lse);
+        });
+    }
+
     /// The queries from i on, one block of them.
-    private void forward(Shape s, int b, int h, int i, View q, View k, View v, View out, long lse) {
+    private void forward(Shape s, int b, int h, int i, View q, Rows k, Rows v, View out, long lse) {
         DType t = s.t;
         int n = Math.min(QUERY_BLOCK, s.queries - i);
         int kv = h / s.group();
@@ -124,14 +194,21 @@ public final class FlashAttention {
             ScalarKernels.set(t, max, r, Double.NEGATIVE_INFINITY);
         }
         int end = s.keysUpTo(i + n - 1);
-        for (int j = 0; j < end; j += KEY_BLOCK) {
+        for (int j = s.firstKey(i); j < end; j += KEY_BLOCK) {
             int cols = Math.min(KEY_BLOCK, end - j);
-            products.matmul(t, n, cols, s.dim, q.at(t, b, h, i), q.rowStride, 1, k.at(t, b, kv, j), 1, k.rowStride,
-                    scores, KEY_BLOCK, false, Team.serial());
+            for (int c = 0, run; c < cols; c += run) {
+                run = k.run(b, j + c, cols - c);
+                products.matmul(t, n, run, s.dim, q.at(t, b, h, i), q.rowStride, 1, k.at(t, b, kv, j + c), 1,
+                        k.rowStride(), scores + s.bytes(c), KEY_BLOCK, false, Team.serial());
+            }
+            hideBeforeWindow(s, i, n, j, cols, scores);
             rows.attentionTile(t, scores, KEY_BLOCK, n, cols, s.visible(i, j), s.maskAt(b, h, i, j), s.mask.rowStride,
                     s.scale, max, sum, o, s.valueDim, s.valueDim);
-            products.matmul(t, n, s.valueDim, cols, scores, KEY_BLOCK, 1, v.at(t, b, kv, j), v.rowStride, 1,
-                    o, s.valueDim, true, Team.serial());
+            for (int c = 0, run; c < cols; c += run) {
+                run = v.run(b, j + c, cols - c);
+                products.matmul(t, n, s.valueDim, run, scores + s.bytes(c), KEY_BLOCK, 1, v.at(t, b, kv, j + c),
+                        v.rowStride(), 1, o, s.valueDim, true, Team.serial());
+            }
         }
         for (int r = 0; r < n; r++) {
             double l = ScalarKernels.get(t, sum, r);
@@ -139,6 +216,17 @@ public final class FlashAttention {
             // no sum: nothing was seen, and o is 0
             ScalarKernels.set(t, lse, ((long) b * s.heads + h) * s.queries + i + r, l == 0 ? m : m + Math.log(l));
             rows.affine(t, o + s.bytes(r * s.valueDim), l == 0 ? 0 : 1 / l, 0, out.at(t, b, h, i + r), s.valueDim);
+        }
+    }
+
+    /// The scores of keys that have left the window of their query, in a tile of n queries from i on and `cols` keys
+    /// from j on.
+    private static void hideBeforeWindow(Shape s, int i, int n, int j, int cols, long scores) {
+        for (int r = 0; r < n; r++) {
+            int hidden = Math.min(s.firstKey(i + r) - j, cols);
+            for (int c = 0; c < hidden; c++) {
+                ScalarKernels.set(s.t, scores, (long) r * KEY_BLOCK + c, Double.NEGATIVE_INFINITY);
+            }
         }
     }
 
@@ -174,13 +262,14 @@ public final class FlashAttention {
         long p = Scratch.bytes(SCORES, s.bytes(QUERY_BLOCK * KEY_BLOCK)); // (n, KEY_BLOCK)
         long ds = Scratch.bytes(SCORES_GRAD, s.bytes(QUERY_BLOCK * KEY_BLOCK)); // (n, KEY_BLOCK)
         int end = s.keysUpTo(i + n - 1);
-        for (int j = 0; j < end; j += KEY_BLOCK) {
+        for (int j = s.firstKey(i); j < end; j += KEY_BLOCK) {
             int cols = Math.min(KEY_BLOCK, end - j);
             products.matmul(t, n, cols, s.dim, q.at(t, b, h, i), q.rowStride, 1, k.at(t, b, kv, j), 1, k.rowStride,
                     p, KEY_BLOCK, false, Team.serial());
             // dp = dout v^T
             products.matmul(t, n, cols, s.valueDim, dout.at(t, b, h, i), dout.rowStride, 1,
                     v.at(t, b, kv, j), 1, v.rowStride, ds, KEY_BLOCK, false, Team.serial());
+            hideBeforeWindow(s, i, n, j, cols, p);
             rows.attentionTileGrad(t, p, ds, KEY_BLOCK, n, cols, s.visible(i, j), s.maskAt(b, h, i, j),
                     s.mask.rowStride, s.scale, lse + s.bytes(i), delta + s.bytes(i));
             // dv += p^T dout

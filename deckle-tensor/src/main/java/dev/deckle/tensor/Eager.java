@@ -78,6 +78,7 @@ final class Eager {
             case Op.CrossEntropy(Tensor logits, Tensor targets, long ignore, Tensor lse) -> Loss.crossEntropy(logits,
                     targets, ignore, lse);
             case Op.Attention a -> Attend.forward(a);
+            case Op.PagedAttention a -> Attend.forward(a);
         };
     }
 

@@ -65,11 +65,35 @@ public final class Functional {
     /// @param causal query i sees keys up to i + S - T: the last query sees every key, as decoding with a cache needs
     public static Tensor attention(
             Tensor query, Tensor key, Tensor value, Optional<Tensor> mask, boolean causal, double scale) {
+        return attention(query, key, value, mask, causal, 0, scale);
+    }
+
+    /// The same where each query sees its own key and the `window - 1` before it only (Beltagy et al. 2020); 0 for all.
+    public static Tensor attention(
+            Tensor query, Tensor key, Tensor value, Optional<Tensor> mask, boolean causal, int window, double scale) {
         Shape rows = query.rank() == 4 ? query.shape().slice(0, 3) : Shape.SCALAR;
-        var op = new Op.Attention(query, key, value, mask, causal, scale, Tensor.empty(query.dtype(), rows));
+        var op = new Op.Attention(query, key, value, mask, causal, window, scale, Tensor.empty(query.dtype(), rows));
         if (mask.isPresent() && mask.get().requiresGrad() && NoGrad.recording()) {
             Shapes.of(op);
             return Definitions.of(op).orElseThrow(); // a learned bias: the tiles keep no gradient for each score
+        }
+        return Eager.run(op);
+    }
+
+    /// Causal attention that reads keys and values where a paged cache keeps them (Kwon et al. 2023): query
+    /// (B, H, T, D), keys (blocks, block_size, G, D), values (blocks, block_size, G, E). Row b has `lengths[b]` keys;
+    /// key j is at place j mod block_size of block `table[b, j / block_size]`. The last query of a row sees its last
+    /// key; a query before the first key sees nothing and gives zeros.
+    ///
+    /// @param table (B, n) I64; what it says behind a row's length is not looked at
+    /// @param lengths (B) I64
+    /// @param window how many keys each query sees at most, the last ones; 0 for all
+    /// @throws IllegalStateException if an operand requires a gradient, which this operation has not
+    public static Tensor pagedAttention(
+            Tensor query, Tensor keys, Tensor values, Tensor table, Tensor lengths, int window, double scale) {
+        var op = new Op.PagedAttention(query, keys, values, table, lengths, window, scale);
+        if (NoGrad.recording() && op.inputs().stream().anyMatch(Tensor::requiresGrad)) {
+            throw new IllegalStateException("attention over blocks has no derivative: run it inside NoGrad.open()");
         }
         return Eager.run(op);
     }

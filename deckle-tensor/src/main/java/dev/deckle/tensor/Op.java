@@ -249,14 +249,28 @@ public sealed interface Op {
     }
 
     /// softmax(query key^T scale + mask) value: query (B, H, T, D), key (B, G, S, D), value (B, G, S, E) with H a
-    /// multiple of G; mask (additive, expands to (B, H, T, S)); where `causal`, query i sees keys up to i + S - T.
-    /// Kept: logSumExp (B, H, T).
+    /// multiple of G; mask (additive, expands to (B, H, T, S)); where `causal`, query i sees keys up to i + S - T, and
+    /// of these the last `window` only, if that is not 0. Kept: logSumExp (B, H, T).
     record Attention(
-            Tensor query, Tensor key, Tensor value, Optional<Tensor> mask, boolean causal, double scale,
-            Tensor logSumExp) implements Op {
+            Tensor query, Tensor key, Tensor value, Optional<Tensor> mask, boolean causal, int window,
+            double scale, Tensor logSumExp) implements Op {
         @Override
         public List<Tensor> inputs() {
             return List.of(query, key, value);
+        }
+    }
+
+    /// Causal attention over keys and values in blocks: query (B, H, T, D), keys (blocks, block_size, G, D), values
+    /// (blocks, block_size, G, E). Key j of row b is at place j mod block_size of block `table[b, j / block_size]`, for
+    /// j below `lengths[b]`; table (B, n) and lengths (B) are I64. The last query sees the last key, and each of them
+    /// the last `window` keys of its past only, if that is not 0. Has no derivative: a cache keeps numbers.
+    record PagedAttention(
+            Tensor query, Tensor keys, Tensor values, Tensor table, Tensor lengths, int window, double scale)
+            implements
+            Op {
+        @Override
+        public List<Tensor> inputs() {
+            return List.of(query, keys, values);
         }
     }
 }

@@ -94,6 +94,7 @@ final class Shapes {
                 yield new Result(floating(op, logits).dtype(), Shape.of(logits.dim(0)));
             }
             case Op.Attention a -> attention(a);
+            case Op.PagedAttention a -> pagedAttention(a);
         };
     }
 
@@ -211,6 +212,33 @@ final class Shapes {
             Shape full = Shape.of(q.dim(0), q.dim(1), q.dim(2), k.dim(2));
             require(m.shape().expandsTo(full), op, m, () -> "cannot mask scores of shape " + full);
         });
+        require(op.window() == 0 || op.window() > 0 && op.causal() && op.scale() > 0, op, q, "with window "
+                + op.window() + ": a window of at least 1 is over a causal past, with a positive scale");
+        return new Result(floating(op, q).dtype(), q.shape().with(3, v.dim(3)));
+    }
+
+    private static Result pagedAttention(Op.PagedAttention op) {
+        Tensor q = op.query();
+        Tensor k = op.keys();
+        Tensor v = op.values();
+        same(op, q, k);
+        same(op, q, v);
+        require(q.rank() == 4 && k.rank() == 4 && v.rank() == 4, op, q, "keys " + k.shape() + " values " + v.shape()
+                + ": query must be (batch, heads, length, head_dim), keys and values (blocks, block_size, heads, "
+                + "head_dim)");
+        require(q.dim(3) == k.dim(3), op, q, "does not fit keys " + k.shape() + ": head_dim must be equal");
+        require(k.shape().slice(0, 3).equals(v.shape().slice(0, 3)), op, k, "does not fit values " + v.shape()
+                + ": blocks, block_size and heads must be equal");
+        require(k.dim(1) > 0 && k.dim(2) > 0 && q.dim(1) % k.dim(2) == 0, op, q, "has " + q.dim(1)
+                + " heads, which the " + k.dim(2) + " key heads do not divide");
+        Tensor table = op.table();
+        require(table.dtype() == DType.I64 && table.rank() == 2 && table.dim(0) == q.dim(0), op, table,
+                "must be I64 of shape (" + q.dim(0) + ", blocks of a row) to be the table");
+        Tensor lengths = op.lengths();
+        require(lengths.dtype() == DType.I64 && lengths.shape().equals(Shape.of(q.dim(0))), op, lengths,
+                "must be I64 of shape (" + q.dim(0) + ") to be the lengths");
+        require(op.window() == 0 || op.window() > 0 && op.scale() > 0, op, q, "with window " + op.window()
+                + ": a window must be at least 1, and the scale positive with it");
         return new Result(floating(op, q).dtype(), q.shape().with(3, v.dim(3)));
     }
 

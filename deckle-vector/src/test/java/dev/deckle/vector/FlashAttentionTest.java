@@ -45,12 +45,12 @@ class FlashAttentionTest {
         final long lse;
         final boolean interleaved;
 
-        Case(DType t, int b, int h, int kv, int tq, int tk, int d, int dv, long offset, Mask kind,
+        Case(DType t, int b, int h, int kv, int tq, int tk, int d, int dv, long offset, int window, Mask kind,
                 boolean interleaved) {
             this.t = t;
             this.interleaved = interleaved;
             double scale = 1 / Math.sqrt(d);
-            plain = new PlainAttention(b, h, kv, tq, tk, d, dv, scale, offset);
+            plain = new PlainAttention(b, h, kv, tq, tk, d, dv, scale, offset, window);
             Random random = new Random(31L * tq + tk);
             for (double[] x : new double[][] {plain.q, plain.k, plain.v, plain.dout}) {
                 // what fits a float, so that both sides see the same inputs
@@ -66,7 +66,7 @@ class FlashAttentionTest {
                 }
                 mask = new View(address, strides[0], strides[1], strides[2]);
             }
-            shape = new Shape(t, b, h, kv, tq, tk, d, dv, scale, offset, mask);
+            shape = new Shape(t, b, h, kv, tq, tk, d, dv, scale, offset, window, mask);
             q = view(plain.q, b, h, tq, d);
             k = view(plain.k, b, kv, tk, d);
             v = view(plain.v, b, kv, tk, dv);
@@ -179,13 +179,19 @@ class FlashAttentionTest {
 
     private static void check(
             int b, int h, int kv, int tq, int tk, int d, int dv, long offset, Mask mask, boolean interleaved) {
-        try (Case c = new Case(F32, b, h, kv, tq, tk, d, dv, offset, mask, interleaved)) {
+        check(b, h, kv, tq, tk, d, dv, offset, 0, mask, interleaved);
+    }
+
+    private static void check(
+            int b, int h, int kv, int tq, int tk, int d, int dv, long offset, int window, Mask mask,
+            boolean interleaved) {
+        try (Case c = new Case(F32, b, h, kv, tq, tk, d, dv, offset, window, mask, interleaved)) {
             c.run(VECTOR, VECTOR, Team.serial());
             c.check(5e-6);
             c.run(SCALAR, SCALAR, Team.serial());
             c.check(5e-6);
         }
-        try (Case c = new Case(F64, b, h, kv, tq, tk, d, dv, offset, mask, interleaved)) {
+        try (Case c = new Case(F64, b, h, kv, tq, tk, d, dv, offset, window, mask, interleaved)) {
             c.run(SCALAR, SCALAR, Team.serial());
             c.check(1e-13);
         }
@@ -210,6 +216,15 @@ class FlashAttentionTest {
     }
 
     @ParameterizedTest
+    @CsvSource({"1", "2", "63", "64", "65", "100", "255", "256", "257", "600"})
+    void windows(int window) {
+        check(1, 2, 1, 130, 130, 8, 8, 0, window, Mask.NONE, false);
+        check(2, 4, 2, 70, 331, 8, 12, 261, window, Mask.PER_KEY, true);
+        check(1, 1, 1, 1, 300, 8, 8, 299, window, Mask.NONE, false);
+        check(1, 1, 1, 70, 33, 8, 8, -37, window, Mask.NONE, true); // the first queries see nothing
+    }
+
+    @ParameterizedTest
     @CsvSource({"6, 6", "6, 3", "6, 2", "6, 1"})
     void groupedHeads(int heads, int kvHeads) {
         check(2, heads, kvHeads, 33, 70, 12, 20, 37, Mask.NONE, true);
@@ -225,7 +240,7 @@ class FlashAttentionTest {
 
     @Test
     void backendsMix() {
-        try (Case c = new Case(F32, 1, 2, 2, 70, 70, 16, 16, 0, Mask.NONE, true)) {
+        try (Case c = new Case(F32, 1, 2, 2, 70, 70, 16, 16, 0, 0, Mask.NONE, true)) {
             c.run(VECTOR, SCALAR, Team.serial());
             c.check(5e-6);
             c.run(SCALAR, VECTOR, Team.serial());
@@ -237,7 +252,7 @@ class FlashAttentionTest {
     void sameBitsForAnyTeam() {
         int[] bits = null;
         for (int threads = 1; threads <= 3; threads++) {
-            try (Case c = new Case(F32, 2, 4, 2, 150, 300, 32, 32, 150, Mask.NONE, true)) {
+            try (Case c = new Case(F32, 2, 4, 2, 150, 300, 32, 32, 150, 0, Mask.NONE, true)) {
                 c.run(VECTOR, VECTOR, new Team(threads));
                 int[] found = new int[3 * 2 * 2 * 300 * 32];
                 for (int i = 0; i < found.length / 3; i++) {
@@ -254,7 +269,7 @@ class FlashAttentionTest {
     @Test
     void headsMustBeAMultiple() {
         var e = assertThrows(IllegalArgumentException.class,
-                () -> new Shape(F32, 1, 4, 3, 1, 1, 1, 1, 1, 0, View.NONE));
+                () -> new Shape(F32, 1, 4, 3, 1, 1, 1, 1, 1, 0, 0, View.NONE));
         assertEquals("the number of query heads must be a multiple of the key-value heads, but 4 is none of 3",
                 e.getMessage());
     }

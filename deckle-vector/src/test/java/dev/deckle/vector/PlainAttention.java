@@ -12,6 +12,7 @@ final class PlainAttention {
     final int valueDim;
     final double scale;
     final long causalOffset;
+    final int window; // 0: none
     final double[] q;
     final double[] k;
     final double[] v;
@@ -26,7 +27,7 @@ final class PlainAttention {
 
     PlainAttention(
             int batch, int heads, int kvHeads, int queries, int keys, int dim, int valueDim,
-            double scale, long causalOffset) {
+            double scale, long causalOffset, int window) {
         this.batch = batch;
         this.heads = heads;
         this.kvHeads = kvHeads;
@@ -36,6 +37,7 @@ final class PlainAttention {
         this.valueDim = valueDim;
         this.scale = scale;
         this.causalOffset = causalOffset;
+        this.window = window;
         q = new double[batch * heads * queries * dim];
         k = new double[batch * kvHeads * keys * dim];
         v = new double[batch * kvHeads * keys * valueDim];
@@ -65,7 +67,7 @@ final class PlainAttention {
         double max = Double.NEGATIVE_INFINITY;
         for (int j = 0; j < keys; j++) {
             z[j] = Double.NEGATIVE_INFINITY;
-            if (j <= i + causalOffset) {
+            if (j <= i + causalOffset && (window == 0 || j > i + causalOffset - window)) {
                 z[j] = mask[row * keys + j] + scale * dot(q, row * dim, k, (head * keys + j) * dim, dim);
             }
             max = Math.max(max, z[j]);

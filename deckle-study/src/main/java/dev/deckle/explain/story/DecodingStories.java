@@ -193,7 +193,7 @@ final class DecodingStories {
         int length = 3;
         Tensor x = Small.numbers(random, 1, length, 2);
         var rope = new RotaryEmbedding(2, 10_000, new RopeScaling.None(), RotaryEmbedding.Layout.HALF);
-        var config = new GroupedQueryAttention.Config(2, 1, 1, 2, false, false, true, 0);
+        var config = GroupedQueryAttention.Config.causal(2, 1, 1, 2, false, 0);
         var layer = Small.layer(random, w -> new GroupedQueryAttention(w, config, 0, Init.normal(1), rope));
         Story story =
                 new Story("kv-cache", "Decoding with a KV cache", "A new token needs the keys and values of all before "

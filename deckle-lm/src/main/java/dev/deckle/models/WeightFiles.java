@@ -1,0 +1,155 @@
+package dev.deckle.models;
+
+import com.google.gson.GsonBuilder;
+import com.google.gson.JsonElement;
+import com.google.gson.JsonObject;
+import dev.deckle.io.AtomicFile;
+import dev.deckle.io.Safetensors;
+import dev.deckle.memory.ModelMemory;
+import dev.deckle.tensor.DType;
+import dev.deckle.tensor.Tensor;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.function.BiFunction;
+import java.util.stream.Stream;
+
+/// The weights of a model folder as Hugging Face lays them out: `model.safetensors`, or shards that
+/// `model.safetensors.index.json` lists.
+final class WeightFiles {
+    private static final String SINGLE = "model.safetensors";
+    private static final String INDEX = "model.safetensors.index.json";
+    private static final int MOST_SHARDS = 10_000;
+    private static final Map<String, String> METADATA = Map.of("format", "pt"); // transformers asks for it
+
+    private WeightFiles() {}
+
+    /// All tensors by name, mapped.
+    ///
+    /// @throws IOException in one line naming the file that is missing or broken
+    static Map<String, Tensor> open(Path folder, ModelMemory memory) throws IOException {
+        Path single = folder.resolve(SINGLE);
+        if (Files.exists(single)) {
+            return read(single, memory);
+        }
+        Path index = folder.resolve(INDEX);
+        if (Files.exists(index)) {
+            return shards(index, memory);
+        }
+        throw new IOException(single + ": there is no such file, nor " + INDEX + foreign(folder));
+    }
+
+    private static Map<String, Tensor> shards(Path index, ModelMemory memory) throws IOException {
+        ConfigReader reader = ConfigReader.open(index);
+        JsonObject places = reader.object("weight_map")
+                .orElseThrow(() -> reader.bad("weight_map", "the file of each weight"))
+                .json();
+        Set<String> files = new LinkedHashSet<>();
+        for (var e : places.entrySet()) {
+            files.add(fileName(index, e.getKey(), e.getValue()));
+        }
+        if (files.size() > MOST_SHARDS) {
+            throw new IOException(index + ": weight_map names " + files.size() + " files, at most " + MOST_SHARDS
+                    + " are read");
+        }
+        Map<String, Tensor> all = new LinkedHashMap<>();
+        Map<String, String> from = new LinkedHashMap<>();
+        for (String file : files) {
+            for (var e : read(index.resolveSibling(file), memory).entrySet()) {
+                if (all.put(e.getKey(), e.getValue()) != null) {
+                    throw new IOException(index.resolveSibling(file) + ": holds " + e.getKey() + ", and so does "
+                            + from.get(e.getKey()));
+                }
+                from.put(e.getKey(), file);
+            }
+        }
+        for (var e : places.entrySet()) {
+            if (!e.getValue().getAsString().equals(from.get(e.getKey()))) {
+                throw new IOException(index + ": weight_map says that " + e.getKey() + " is in "
+                        + e.getValue().getAsString() + ", it is " + (from.containsKey(e.getKey())
+                                ? "in " + from.get(e.getKey())
+                                : "not"));
+            }
+        }
+        return all;
+    }
+
+    /// A name in the index must be that of a file beside it: it comes from a stranger.
+    private static String fileName(Path index, String weight, JsonElement value) throws IOException {
+        String name = value.isJsonPrimitive() && value.getAsJsonPrimitive().isString() ? value.getAsString() : "";
+        if (!name.matches("[A-Za-z0-9][A-Za-z0-9._-]{0,200}\\.safetensors")) {
+            throw new IOException(index + ": weight_map puts " + weight + " into " + value + ", expected the name of a "
+                    + ".safetensors file beside it");
+        }
+        return name;
+    }
+
+    private static Map<String, Tensor> read(Path file, ModelMemory memory) throws IOException {
+        if (!Files.isRegularFile(file)) { // a pipe would never end
+            throw new IOException(file + ": " + (Files.exists(file) ? "is no file" : "there is no such file"));
+        }
+        return Safetensors.open(file, memory).tensors();
+    }
+
+    /// Writes `model.safetensors`, or shards and their index where it would have more than `mostBytes`.
+    ///
+    /// @param dtype of each tensor in the files
+    static void save(
+            Path folder, Map<String, Tensor> tensors, BiFunction<String, Tensor, DType> dtype, long mostBytes) {
+        List<Map<String, Tensor>> shards = new ArrayList<>();
+        long total = 0;
+        long room = 0;
+        for (var e : tensors.entrySet()) {
+            long bytes = e.getValue().numel() * dtype.apply(e.getKey(), e.getValue()).bytes();
+            if (shards.isEmpty() || bytes > room) {
+                shards.add(new LinkedHashMap<>());
+                room = mostBytes;
+            }
+            shards.getLast().put(e.getKey(), e.getValue());
+            room -= bytes;
+            total += bytes;
+        }
+        if (shards.size() <= 1) {
+            Safetensors.save(folder.resolve(SINGLE), tensors, METADATA, dtype);
+            return;
+        }
+        JsonObject places = new JsonObject();
+        for (int i = 0; i < shards.size(); i++) {
+            String name = String.format("model-%05d-of-%05d.safetensors", i + 1, shards.size());
+            Safetensors.save(folder.resolve(name), shards.get(i), METADATA, dtype);
+            shards.get(i).keySet().forEach(k -> places.addProperty(k, name));
+        }
+        JsonObject size = new JsonObject();
+        size.addProperty("total_size", total);
+        JsonObject index = new JsonObject();
+        index.add("metadata", size);
+        index.add("weight_map", places);
+        AtomicFile.write(folder.resolve(INDEX), new GsonBuilder().setPrettyPrinting().create().toJson(index) + "\n");
+    }
+
+    /// What a folder holds in place of safetensors, and what to do about it; empty if it holds nothing known.
+    static String foreign(Path folder) {
+        List<String> names = new ArrayList<>();
+        try (Stream<Path> files = Files.list(folder)) {
+            files.limit(MOST_SHARDS).map(p -> p.getFileName().toString()).sorted().forEach(names::add);
+        } catch (IOException _) {
+            return "";
+        }
+        for (String n : names) {
+            if (n.endsWith(".gguf")) {
+                return "; " + n + " is GGUF, which is not read yet: take the model's safetensors";
+            }
+            if (n.matches("pytorch_model.*\\.bin(\\.index\\.json)?") || n.endsWith(".pth") || n.endsWith(".pt")) {
+                return "; " + n + " is a pickle, which is a program: save the model with safe_serialization, as "
+                        + "safetensors";
+            }
+        }
+        return "";
+    }
+}
