@@ -4,8 +4,10 @@ module dev.deckle.lm {
     requires transitive com.google.gson;
 
     exports dev.deckle.align;
+    exports dev.deckle.chat;
     exports dev.deckle.data;
     exports dev.deckle.generate;
+    exports dev.deckle.jinja;
     exports dev.deckle.models;
     exports dev.deckle.nn;
     exports dev.deckle.optim;

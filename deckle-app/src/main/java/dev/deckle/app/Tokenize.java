@@ -1,6 +1,8 @@
 package dev.deckle.app;
 
 import com.google.gson.JsonObject;
+import dev.deckle.chat.ChatTemplate;
+import dev.deckle.chat.Conversation;
 import dev.deckle.tokenizer.Tokenizer;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -8,14 +10,15 @@ import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
-/// Text to token ids and back.
+/// Text or a conversation to token ids, and ids to text.
 @Command(
         name = "tokenize",
-        description = "Text to token ids, or token ids to text.",
+        description = "Text or a conversation to token ids, or token ids to text.",
         footerHeading = "%nExamples:%n",
         footer = {
             "  ./deckle tokenize --model runs/run-1 --text \"public static\"",
-            "  ./deckle tokenize --model runs/run-1 --ids 5,6,7"
+            "  ./deckle tokenize --model runs/run-1 --ids 5,6,7",
+            "  ./deckle tokenize --model runs/run-1 --messages chat.json"
         })
 final class Tokenize extends Verb {
     @Option(names = "--model", paramLabel = "DIR", required = true, description = "a folder with tokenizer.json")
@@ -30,6 +33,13 @@ final class Tokenize extends Verb {
 
         @Option(names = "--ids", paramLabel = "1,2,3", description = "token ids")
         private String ids;
+
+        @Option(
+                names = "--messages",
+                paramLabel = "FILE",
+                description = "a conversation, put into the model's chat template: JSON with messages and, if wanted,"
+                        + " tools, add_generation_prompt and other variables of the template")
+        private Path messages;
     }
 
     @Override
@@ -39,9 +49,17 @@ final class Tokenize extends Verb {
 
     @Override
     int run(Console console) throws IOException {
-        Tokenizer tokenizer = Tokenizer.load(model);
-        int[] ids = input.ids != null ? Ids.parse(this, "--ids", input.ids) : tokenizer.encode(input.text);
-        String text = input.ids != null ? tokenizer.decode(ids) : input.text;
+        if (input.ids != null) {
+            int[] ids = Ids.parse(this, "--ids", input.ids);
+            return print(console, ids, Tokenizer.load(model).decode(ids));
+        }
+        String text = input.text != null
+                ? input.text
+                : ChatTemplate.load(model).render(Conversation.read(input.messages));
+        return print(console, Tokenizer.load(model).encode(text), text);
+    }
+
+    private int print(Console console, int[] ids, String text) {
         if (console.json()) {
             JsonObject o = new JsonObject();
             o.add("ids", Ids.json(ids));

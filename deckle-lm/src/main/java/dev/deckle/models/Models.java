@@ -6,6 +6,7 @@ import dev.deckle.tensor.Tensor;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.TreeMap;
 
@@ -49,6 +50,7 @@ public final class Models {
         ModelMemory memory = new ModelMemory();
         try {
             Map<String, Tensor> checkpoint = WeightFiles.open(folder, memory);
+            checkpoint = withBase(checkpoint, config.text("model_type", "").equals("gpt2") ? "transformer." : "model.");
             if (trainable) { // the copies are F32, whatever they were copied from
                 config.json().remove("torch_dtype");
                 config.json().addProperty("dtype", "float32");
@@ -63,6 +65,17 @@ public final class Models {
             memory.close();
             throw e;
         }
+    }
+
+    /// The weights under their full names: a file that was saved from the model without its head has them without the
+    /// first part.
+    static Map<String, Tensor> withBase(Map<String, Tensor> weights, String base) {
+        if (weights.keySet().stream().anyMatch(n -> n.startsWith(base))) {
+            return weights;
+        }
+        Map<String, Tensor> renamed = new LinkedHashMap<>();
+        weights.forEach((n, t) -> renamed.put(n.startsWith("lm_head.") ? n : base + n, t));
+        return renamed;
     }
 
     /// The `config.json` of a model folder.

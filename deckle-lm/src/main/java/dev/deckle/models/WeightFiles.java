@@ -1,9 +1,12 @@
 package dev.deckle.models;
 
+import com.google.gson.GsonBuilder;
 import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
+import dev.deckle.io.AtomicFile;
 import dev.deckle.io.Safetensors;
 import dev.deckle.memory.ModelMemory;
+import dev.deckle.tensor.DType;
 import dev.deckle.tensor.Tensor;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -14,6 +17,7 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.BiFunction;
 import java.util.stream.Stream;
 
 /// The weights of a model folder as Hugging Face lays them out: `model.safetensors`, or shards that
@@ -22,6 +26,7 @@ final class WeightFiles {
     private static final String SINGLE = "model.safetensors";
     private static final String INDEX = "model.safetensors.index.json";
     private static final int MOST_SHARDS = 10_000;
+    private static final Map<String, String> METADATA = Map.of("format", "pt"); // transformers asks for it
 
     private WeightFiles() {}
 
@@ -90,6 +95,42 @@ final class WeightFiles {
             throw new IOException(file + ": " + (Files.exists(file) ? "is no file" : "there is no such file"));
         }
         return Safetensors.open(file, memory).tensors();
+    }
+
+    /// Writes `model.safetensors`, or shards and their index where it would have more than `mostBytes`.
+    ///
+    /// @param dtype of each tensor in the files
+    static void save(
+            Path folder, Map<String, Tensor> tensors, BiFunction<String, Tensor, DType> dtype, long mostBytes) {
+        List<Map<String, Tensor>> shards = new ArrayList<>();
+        long total = 0;
+        long room = 0;
+        for (var e : tensors.entrySet()) {
+            long bytes = e.getValue().numel() * dtype.apply(e.getKey(), e.getValue()).bytes();
+            if (shards.isEmpty() || bytes > room) {
+                shards.add(new LinkedHashMap<>());
+                room = mostBytes;
+            }
+            shards.getLast().put(e.getKey(), e.getValue());
+            room -= bytes;
+            total += bytes;
+        }
+        if (shards.size() <= 1) {
+            Safetensors.save(folder.resolve(SINGLE), tensors, METADATA, dtype);
+            return;
+        }
+        JsonObject places = new JsonObject();
+        for (int i = 0; i < shards.size(); i++) {
+            String name = String.format("model-%05d-of-%05d.safetensors", i + 1, shards.size());
+            Safetensors.save(folder.resolve(name), shards.get(i), METADATA, dtype);
+            shards.get(i).keySet().forEach(k -> places.addProperty(k, name));
+        }
+        JsonObject size = new JsonObject();
+        size.addProperty("total_size", total);
+        JsonObject index = new JsonObject();
+        index.add("metadata", size);
+        index.add("weight_map", places);
+        AtomicFile.write(folder.resolve(INDEX), new GsonBuilder().setPrettyPrinting().create().toJson(index) + "\n");
     }
 
     /// What a folder holds in place of safetensors, and what to do about it; empty if it holds nothing known.

@@ -1,5 +1,7 @@
 package dev.deckle.nn;
 
+import static java.util.stream.Collectors.joining;
+
 import dev.deckle.autograd.Leaf;
 import dev.deckle.memory.ModelMemory;
 import dev.deckle.random.Generator;
@@ -14,6 +16,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.Predicate;
+import java.util.stream.Stream;
 
 /// Where a layer gets its parameters: a source and a path of names into it.
 ///
@@ -25,6 +28,7 @@ import java.util.function.Predicate;
 /// Loading collects everything that does not fit instead of stopping at the first; [#finish()] reports it at once.
 public final class Weights {
     private static final int MOST_PROBLEMS = 64;
+    private static final int SHOWN = 4; // of each kind
 
     /// What all scopes of one model share.
     private static final class Root {
@@ -35,7 +39,9 @@ public final class Weights {
         final DType dtype;
         final Map<String, Tensor> parameters = new LinkedHashMap<>();
         final Set<String> used = new LinkedHashSet<>();
-        final List<String> problems = new ArrayList<>();
+        final List<String> missing = new ArrayList<>();
+        final List<String> unfit = new ArrayList<>();
+        final List<String> extra = new ArrayList<>();
         Predicate<String> ignored = n -> n.endsWith(".rotary_emb.inv_freq"); // follows from the configuration
 
         Root(ModelMemory memory, Generator random, Map<String, Tensor> checkpoint, boolean trainable, DType dtype) {
@@ -65,7 +71,8 @@ public final class Weights {
         return new Weights(new Root(memory, random, null, true, dtype), "");
     }
 
-    /// The parameters of a checkpoint, as they are mapped: for running a model. Half-precision ones are widened to F32.
+    /// The parameters of a checkpoint, as they are mapped: for running a model. Matrices of BF16 stay so, since
+    /// products read them as they are; vectors of BF16, and all of F16, are widened to F32 once.
     public static Weights load(ModelMemory memory, Map<String, Tensor> checkpoint) {
         return new Weights(new Root(memory, null, checkpoint, false, DType.F32), "");
     }
@@ -82,12 +89,12 @@ public final class Weights {
 
     /// The parameter `name` of this scope.
     public Tensor get(String name, Init init, int... shape) {
-        return add(prefix + name, init, Shape.of(shape), false);
+        return add(prefix + name, init, Shape.of(shape), shape.length > 1 ? Kind.MATRIX : Kind.WIDE);
     }
 
     /// A parameter that is computed with in F32 even where matrices stay in the half precision of a checkpoint.
     public Tensor wide(String name, Init init, int... shape) {
-        return add(prefix + name, init, Shape.of(shape), false);
+        return add(prefix + name, init, Shape.of(shape), Kind.WIDE);
     }
 
     /// A parameter that is another one under a second name, as a head that is tied to the embedding. A checkpoint may
@@ -101,12 +108,18 @@ public final class Weights {
 
     /// A tensor of the state that is saved and loaded with the parameters but never trained, such as a running mean.
     public Tensor buffer(String name, Init init, int... shape) {
-        return add(prefix + name, init, Shape.of(shape), true);
+        return add(prefix + name, init, Shape.of(shape), Kind.BUFFER);
     }
 
-    private Tensor add(String path, Init init, Shape shape, boolean buffer) {
-        Tensor p = root.checkpoint == null ? made(init, shape) : loaded(path, shape, buffer);
-        if (root.trainable && !buffer && p.isContiguous()) { // what stands in for a missing one is not
+    private enum Kind {
+        MATRIX,
+        WIDE,
+        BUFFER
+    }
+
+    private Tensor add(String path, Init init, Shape shape, Kind kind) {
+        Tensor p = root.checkpoint == null ? made(init, shape) : loaded(path, shape, kind);
+        if (root.trainable && kind != Kind.BUFFER && p.isContiguous()) { // what stands in for a missing one is not
             p.requireGrad(new Leaf(p, Tensor.empty(root.memory, p.dtype(), shape)));
         }
         if (root.parameters.put(path, p) != null) {
@@ -121,23 +134,23 @@ public final class Weights {
         return root.dtype == DType.F32 ? p : p.copyInto(Tensor.empty(root.memory, root.dtype, shape));
     }
 
-    private Tensor loaded(String path, Shape shape, boolean buffer) {
+    private Tensor loaded(String path, Shape shape, Kind kind) {
         Tensor t = root.checkpoint.get(path);
         root.used.add(path);
         if (t == null || !t.shape().equals(shape) || !t.dtype().floating()) {
-            problem(t == null ? path + " is missing, " + shape + " expected"
-                    : path + " is " + t.dtype() + " " + t.shape() + ", " + shape + " expected");
+            if (t == null) {
+                root.missing.add(path + " " + shape);
+            } else {
+                root.unfit.add(path + " is " + t.dtype() + " " + t.shape() + ", " + shape + " expected");
+            }
+            if (root.missing.size() + root.unfit.size() >= MOST_PROBLEMS) {
+                complain(); // a configuration that asks for thousands of layers must not go on
+            }
             return Tensor.zeros(1).expand(shape); // stands in without taking memory until finish() complains
         }
-        boolean asItIs = !root.trainable && !buffer && t.dtype() == DType.F32; // a buffer may be written, the file not
+        boolean known = t.dtype() == DType.F32 || t.dtype() == DType.BF16 && kind == Kind.MATRIX;
+        boolean asItIs = known && !root.trainable && kind != Kind.BUFFER; // a buffer may be written, the file not
         return asItIs ? t : t.copyInto(Tensor.empty(root.memory, DType.F32, shape));
-    }
-
-    private void problem(String what) {
-        root.problems.add(what);
-        if (root.problems.size() >= MOST_PROBLEMS) {
-            complain();
-        }
     }
 
     /// Names that a checkpoint may hold although the model has no use for them.
@@ -153,19 +166,24 @@ public final class Weights {
         if (root.checkpoint != null) {
             root.checkpoint.keySet().stream()
                     .filter(n -> !root.used.contains(n) && !root.ignored.test(n))
-                    .limit(MOST_PROBLEMS)
-                    .forEach(n -> root.problems.add(n + " is not part of the model"));
+                    .forEach(root.extra::add);
         }
-        if (!root.problems.isEmpty()) {
+        if (!root.missing.isEmpty() || !root.unfit.isEmpty() || !root.extra.isEmpty()) {
             complain();
         }
         return Collections.unmodifiableMap(root.parameters);
     }
 
     private void complain() {
-        int n = root.problems.size();
-        throw new IllegalArgumentException("the weights do not fit config.json: "
-                + String.join("; ", root.problems.subList(0, Math.min(n, 4)))
-                + (n > 4 ? "; and " + (n - 4) + " more" : ""));
+        throw new IllegalArgumentException("the weights do not fit config.json: " + Stream.of(
+                list("missing: ", root.missing), list("of another shape: ", root.unfit),
+                list("not part of the model: ", root.extra)).filter(s -> !s.isEmpty()).collect(joining("; ")));
+    }
+
+    private static String list(String what, List<String> names) {
+        int n = names.size();
+        return n == 0 ? ""
+                : what + String.join(", ", names.subList(0, Math.min(n, SHOWN)))
+                        + (n > SHOWN ? " and " + (n - SHOWN) + " more" : "");
     }
 }

@@ -1,107 +1,129 @@
 package dev.deckle.tokenizer;
 
-import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Comparator;
 import java.util.List;
 
 /// Finds the tokens in text that stand outside the model, such as `<|endoftext|>`, before it is cut into pieces.
 ///
-/// At each position the longest token wins, and the search goes on behind it. Tokens that are matched after
-/// normalisation are looked for in a second pass, in what the first left over. As in Hugging Face's `tokenizers`.
+/// At each position the longest token wins, and the search goes on behind it. Tokens that are matched as written are
+/// looked for first; what lies between them is normalised, and tokens that are matched after normalisation are looked
+/// for in that. As in Hugging Face's `tokenizers`.
 final class AddedTokens {
     /// One added token, with the flags of `tokenizer.json`.
     record Added(int id, String content, boolean special, boolean normalized, boolean singleWord, boolean lstrip,
             boolean rstrip) {}
 
-    /// What takes the parts: `id` of a token, or text in between.
+    /// What takes the parts: `id` of a token, or text in between; `first` if it is where the whole text began.
     interface Sink {
         void token(int id);
 
-        void text(int from, int end);
+        void text(byte[] text, int from, int end, boolean first);
     }
 
-    private record Pattern(byte[] bytes, Added token) {}
+    /// Rewrites text in UTF-8; what needs no change may be given back as it is, with other text around it.
+    interface Rewriter {
+        Part rewrite(byte[] text, int from, int end);
+    }
 
-    private final List<List<Pattern>> first = byFirstByte();
-    private final List<List<Pattern>> second = byFirstByte();
-    private final boolean secondPass;
+    /// `text[from, end)`; `keepsStart` if it begins with what the original began with.
+    record Part(byte[] text, int from, int end, boolean keepsStart) {
+        Part(byte[] text, int from, int end) {
+            this(text, from, end, true);
+        }
+    }
+
+    private final List<Added> tokens;
+    private final boolean specialIsText;
+    private final ByteTrie asWritten = new ByteTrie();
+    private final ByteTrie normalized = new ByteTrie();
+    private final Rewriter normalizer;
 
     AddedTokens(List<Added> tokens) {
-        for (Added t : tokens) {
-            byte[] bytes = Utf8.encode(t.content);
-            if (bytes.length > 0) {
-                (t.normalized ? second : first).get(bytes[0] & 0xFF).add(new Pattern(bytes, t));
-            }
-        }
-        for (var patterns : List.of(first, second)) {
-            patterns.forEach(p -> p.sort(Comparator.comparingInt((Pattern x) -> x.bytes.length).reversed()));
-        }
-        secondPass = tokens.stream().anyMatch(Added::normalized);
+        this(tokens, false, Part::new);
     }
 
-    /// Gives `text[from, end)` to `sink`, part by part, from left to right.
-    void split(byte[] text, int from, int end, Sink sink) {
-        if (!secondPass) {
-            split(first, text, from, end, sink);
-            return;
+    /// @param specialIsText whether special tokens are not recognised
+    AddedTokens(List<Added> tokens, boolean specialIsText, Rewriter normalizer) {
+        this.tokens = List.copyOf(tokens);
+        this.specialIsText = specialIsText;
+        this.normalizer = normalizer;
+        for (int i = 0; i < tokens.size(); i++) {
+            byte[] content = Utf8.encode(tokens.get(i).content);
+            if (tokens.get(i).normalized) {
+                Part part = normalizer.rewrite(content, 0, content.length);
+                byte[] rewritten = Arrays.copyOfRange(part.text, part.from, part.end);
+                normalized.put(rewritten, i);
+            } else {
+                asWritten.put(content, i);
+            }
         }
-        split(first, text, from, end, new Sink() {
+    }
+
+    /// Gives `text` to `sink`, part by part, from left to right, normalised.
+    void split(byte[] text, Sink sink) {
+        split(asWritten, text, 0, text.length, true, new Sink() {
             @Override
             public void token(int id) {
                 sink.token(id);
             }
 
             @Override
-            public void text(int partFrom, int partEnd) {
-                split(second, text, partFrom, partEnd, sink);
+            public void text(byte[] whole, int from, int end, boolean first) {
+                Part part = normalizer.rewrite(whole, from, end);
+                split(normalized, part.text, part.from, part.end, first && part.keepsStart, sink);
             }
         });
     }
 
-    private static void split(List<List<Pattern>> patterns, byte[] text, int from, int end, Sink sink) {
+    private void split(ByteTrie trie, byte[] text, int from, int end, boolean first, Sink sink) {
+        if (trie.isEmpty()) {
+            if (from < end) {
+                sink.text(text, from, end, first);
+            }
+            return;
+        }
         int done = from;
         for (int i = from; i < end;) {
-            Pattern p = longest(patterns.get(text[i] & 0xFF), text, i, end);
-            if (p == null) {
+            int found = ByteTrie.NONE;
+            int stop = i;
+            int node = ByteTrie.ROOT;
+            for (int j = i; j < end && (node = trie.child(node, text[j])) != ByteTrie.NONE;) {
+                j++;
+                if (trie.number(node) != ByteTrie.NONE) {
+                    found = trie.number(node);
+                    stop = j;
+                }
+            }
+            if (found == ByteTrie.NONE) {
                 i++;
                 continue;
             }
+            Added token = tokens.get(found);
             int start = i;
-            int stop = i + p.bytes.length;
             i = stop; // blanks that `rstrip` takes below may still begin the next token
-            if (p.token.singleWord && (wordBefore(text, from, start) || wordAt(text, stop, end))) {
+            if (specialIsText && token.special
+                    || token.singleWord && (wordBefore(text, from, start) || wordAt(text, stop, end))) {
                 continue;
             }
-            if (p.token.lstrip) {
+            if (token.lstrip) {
                 while (start > done && blankBefore(text, done, start) > 0) {
                     start -= blankBefore(text, done, start);
                 }
             }
-            if (p.token.rstrip) {
+            if (token.rstrip) {
                 while (stop < end && CharClass.kind(CharClass.at(text, stop, end)) == CharClass.BLANK) {
                     stop += CharClass.length(CharClass.at(text, stop, end));
                 }
             }
             if (done < start) {
-                sink.text(done, start);
+                sink.text(text, done, start, first && done == from);
             }
-            sink.token(p.token.id);
+            sink.token(token.id);
             done = stop;
         }
         if (done < end) {
-            sink.text(done, end);
+            sink.text(text, done, end, first && done == from);
         }
-    }
-
-    private static Pattern longest(List<Pattern> candidates, byte[] text, int i, int end) {
-        for (Pattern p : candidates) {
-            int n = p.bytes.length;
-            if (n <= end - i && Arrays.equals(p.bytes, 0, n, text, i, i + n)) {
-                return p;
-            }
-        }
-        return null;
     }
 
     /// Where the character before `i` begins.
@@ -127,19 +149,6 @@ final class AddedTokens {
         if (i >= end || Utf8.prefix(text, i, end) != Utf8.length(text[i])) {
             return false;
         }
-        int c = Utf8.codePoint(text, i, Utf8.length(text[i]));
-        return Character.isAlphabetic(c) || c == 0x200C || c == 0x200D || switch (Character.getType(c)) {
-            case Character.NON_SPACING_MARK, Character.ENCLOSING_MARK, Character.COMBINING_SPACING_MARK,
-                    Character.DECIMAL_DIGIT_NUMBER, Character.CONNECTOR_PUNCTUATION -> true;
-            default -> false;
-        };
-    }
-
-    private static List<List<Pattern>> byFirstByte() {
-        var lists = new ArrayList<List<Pattern>>(256);
-        for (int i = 0; i < 256; i++) {
-            lists.add(new ArrayList<>());
-        }
-        return lists;
+        return CharSet.RUST_WORD.test(Utf8.codePoint(text, i, Utf8.length(text[i])));
     }
 }

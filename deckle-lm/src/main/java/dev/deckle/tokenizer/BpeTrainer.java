@@ -81,7 +81,7 @@ public final class BpeTrainer {
 
     private final int vocabularySize;
     private final List<String> specialTokens;
-    private final PreTokenizer pieces = new PreTokenizer.Gpt2();
+    private final PieceScanner pieces = new PieceScanner.Gpt2();
     private final ConcurrentLinkedQueue<WordCounts> tables = new ConcurrentLinkedQueue<>();
 
     // The words in training: symbols end to end, the live ones of word w are symbols[from[w], to[w]).
@@ -141,7 +141,7 @@ public final class BpeTrainer {
 
         layOut(mergeTables(), idOfByte);
         countPairs();
-        var merges = new ArrayList<Bpe.Merge>();
+        var merges = new ArrayList<BpeModel.Merge>();
         while (vocabulary.size() < vocabularySize && !heap.isEmpty()) {
             Candidate best = heap.poll();
             if (best.count != best.pair.count) {
@@ -150,13 +150,13 @@ public final class BpeTrainer {
             }
             int id = vocabulary.size();
             vocabulary.add(vocabulary.get(best.pair.left) + vocabulary.get(best.pair.right));
-            merges.add(new Bpe.Merge(best.pair.left, best.pair.right, id));
+            merges.add(new BpeModel.Merge(best.pair.left, best.pair.right, id));
             merge(best.pair, id);
         }
         return tokenizer(vocabulary, merges);
     }
 
-    private Tokenizer tokenizer(List<String> vocabulary, List<Bpe.Merge> merges) {
+    private Tokenizer tokenizer(List<String> vocabulary, List<BpeModel.Merge> merges) {
         var config = new JsonObject();
         config.addProperty("tokenizer_class", "PreTrainedTokenizerFast");
         config.addProperty("clean_up_tokenization_spaces", false);

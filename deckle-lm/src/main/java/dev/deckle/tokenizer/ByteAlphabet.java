@@ -26,10 +26,10 @@ final class ByteAlphabet {
         return CHAR_OF_BYTE[b];
     }
 
-    static String toText(byte[] bytes) {
-        var text = new StringBuilder(bytes.length);
-        for (byte b : bytes) {
-            text.append(CHAR_OF_BYTE[b & 0xFF]);
+    static String toText(byte[] bytes, int from, int end) {
+        var text = new StringBuilder(end - from);
+        for (int i = from; i < end; i++) {
+            text.append(CHAR_OF_BYTE[bytes[i] & 0xFF]);
         }
         return text.toString();
     }

@@ -1,174 +1,238 @@
 package dev.deckle.tokenizer;
 
-import java.util.Optional;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.Consumer;
+import java.util.function.IntPredicate;
 
-/// Cuts text into the pieces that merges never cross: words with the space before them, numbers, punctuation, blanks.
-///
-/// The published definitions are regular expressions. Here each is a scanner over UTF-8 bytes that finds the same
-/// pieces: it looks at every byte once or twice, decodes nothing of the common ASCII text, takes a fifth of the time of
-/// `java.util.regex`, and has no backtracking to blow up on a line of a million spaces. A test holds each scanner
-/// against its expression.
-///
-/// A byte that is no part of a well-formed character counts as a symbol: neither letter, number nor blank.
+/// The second stage: cuts a text into the pieces that the model takes one by one.
 sealed interface PreTokenizer {
-    /// Where the piece ends that begins at `from`, for text that ends at `end`; `from < end`.
-    int pieceEnd(byte[] text, int from, int end);
+    /// A piece; `first` if it begins where the whole text began.
+    record Piece(String text, boolean first) {}
 
-    /// The expression that this scanner equals.
-    String regex();
+    /// Gives the parts of `piece` to `out`, from left to right; empty ones may be among them.
+    void split(Piece piece, Consumer<Piece> out);
 
-    /// The scanner for a published expression.
-    static Optional<PreTokenizer> ofRegex(String regex) {
-        for (PreTokenizer p : new PreTokenizer[] {new Gpt2(), new Llama3(3), new Llama3(1)}) {
-            if (p.regex().equals(regex)) {
-                return Optional.of(p);
-            }
-        }
-        return Optional.empty();
+    static PreTokenizer read(Fields stage) {
+        return switch (stage.string("type")) {
+            case "ByteLevel" -> new ByteLevel(stage.flag("add_prefix_space"), stage.flag("use_regex", true), true);
+            case "Split" -> new Split(TextPattern.read(stage, "pattern"), stage.oneOf("behavior", Behavior.values()),
+                    stage.flag("invert"));
+            case "Metaspace" -> metaspace(stage);
+            case "Whitespace" -> new Split(new TextPattern.WordsOrSymbols(), Behavior.REMOVED, true);
+            case "WhitespaceSplit" -> new Characters(CharSet.SPACE, Behavior.REMOVED);
+            case "Punctuation" -> new Characters(PUNCTUATION,
+                    stage.has("behavior") ? stage.oneOf("behavior", Behavior.values()) : Behavior.ISOLATED);
+            case "Digits" -> new Characters(NUMBER,
+                    stage.flag("individual_digits") ? Behavior.ISOLATED : Behavior.CONTIGUOUS);
+            case "BertPreTokenizer" -> new Sequence(List.of(new Characters(CharSet.SPACE, Behavior.REMOVED),
+                    new Characters(PUNCTUATION, Behavior.ISOLATED)));
+            case "CharDelimiterSplit" -> new Characters(CharSet.of(stage.character("delimiter")), Behavior.REMOVED);
+            case "UnicodeScripts" -> new UnicodeScripts();
+            case "FixedLength" -> new FixedLength(stage.has("length") ? stage.count("length", 1) : 5);
+            case "Sequence" -> new Sequence(stage.list("pretokenizers").stream().map(PreTokenizer::read).toList());
+            default -> throw stage.wrong("type", "ByteLevel, Split, Metaspace, Whitespace, WhitespaceSplit, "
+                    + "Punctuation, Digits, BertPreTokenizer, CharDelimiterSplit, UnicodeScripts, FixedLength or "
+                    + "Sequence");
+        };
     }
 
-    /// GPT-2's pieces (Radford et al., 2019).
-    record Gpt2() implements PreTokenizer {
+    private static Metaspace metaspace(Fields stage) {
+        var scheme = stage.has("prepend_scheme") ? stage.oneOf("prepend_scheme", Metaspace.Prepend.values())
+                : Metaspace.Prepend.ALWAYS;
+        if (!stage.flag("add_prefix_space", true)) { // the key of early files
+            if (scheme != Metaspace.Prepend.NEVER && stage.has("prepend_scheme")) {
+                throw stage.wrong("prepend_scheme", "never, since add_prefix_space is false");
+            }
+            scheme = Metaspace.Prepend.NEVER;
+        }
+        return new Metaspace(stage.character("replacement"), scheme, stage.flag("split", true));
+    }
+
+    CharSet NUMBER = new CharSet(c -> CharClass.kindOf(c) == CharClass.NUMBER);
+    CharSet PUNCTUATION = new CharSet(c -> CharSet.isPunctuation(c) || c < 128 && "$+<=>^`|~".indexOf(c) >= 0);
+
+    /// What happens to what a split finds.
+    enum Behavior {
+        REMOVED, ISOLATED, MERGED_WITH_PREVIOUS, MERGED_WITH_NEXT, CONTIGUOUS
+    }
+
+    /// Cuts at what `pattern` finds or, with `invert`, at what it does not find.
+    record Split(TextPattern pattern, Behavior behavior, boolean invert) implements PreTokenizer {
         @Override
-        public String regex() {
-            return "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
+        public void split(Piece piece, Consumer<Piece> out) {
+            cut(piece, pattern.matches(piece.text), behavior, invert, out);
+        }
+    }
+
+    /// Cuts at each character of a set.
+    record Characters(IntPredicate set, Behavior behavior) implements PreTokenizer {
+        @Override
+        public void split(Piece piece, Consumer<Piece> out) {
+            var found = new IntList();
+            String text = piece.text;
+            for (int i = 0; i < text.length();) {
+                int c = text.codePointAt(i);
+                int end = i + Character.charCount(c);
+                if (set.test(c)) {
+                    found.add(i);
+                    found.add(end);
+                }
+                i = end;
+            }
+            cut(piece, found, behavior, false, out);
+        }
+    }
+
+    /// GPT-2's pieces, each written in [ByteAlphabet].
+    ///
+    /// @param spelled whether to write the bytes so; a model of bytes takes the text itself
+    record ByteLevel(boolean addPrefixSpace, boolean useRegex, boolean spelled) implements PreTokenizer {
+        private static final PieceScanner WORDS = new PieceScanner.Gpt2();
+
+        @Override
+        public void split(Piece piece, Consumer<Piece> out) {
+            String text = addPrefixSpace && !piece.text.startsWith(" ") ? " " + piece.text : piece.text;
+            byte[] bytes = Utf8.encode(text);
+            for (int i = 0; i < bytes.length;) {
+                int end = useRegex ? WORDS.pieceEnd(bytes, i, bytes.length) : bytes.length;
+                out.accept(new Piece(spelled ? ByteAlphabet.toText(bytes, i, end) : Utf8.decode(bytes, i, end),
+                        piece.first && i == 0));
+                i = end;
+            }
+        }
+    }
+
+    /// SentencePiece's words: spaces become a visible character, `▁`, and a word begins at each.
+    record Metaspace(int replacement, Prepend prepend, boolean split) implements PreTokenizer {
+        enum Prepend {
+            ALWAYS, FIRST, NEVER
         }
 
         @Override
-        public int pieceEnd(byte[] t, int from, int end) {
-            if (t[from] == '\'') {
-                int suffix = suffix(t, from, end, false);
-                if (suffix > from) {
-                    return suffix;
-                }
+        public void split(Piece piece, Consumer<Piece> out) {
+            String mark = Character.toString(replacement);
+            String text = piece.text.replace(" ", mark);
+            boolean prepends = prepend == Prepend.ALWAYS || prepend == Prepend.FIRST && piece.first;
+            if (prepends && !text.startsWith(mark)) {
+                text = mark + text;
             }
-            int start = from;
-            int c = CharClass.at(t, start, end);
-            if (t[from] == ' ' && from + 1 < end) { // belongs to what follows, unless that is a blank too
-                int next = CharClass.at(t, from + 1, end);
-                if (CharClass.kind(next) != CharClass.BLANK) {
-                    start++;
-                    c = next;
-                }
+            Piece whole = new Piece(text, piece.first);
+            if (split) {
+                cut(whole, new TextPattern.Literal(mark).matches(text), Behavior.MERGED_WITH_NEXT, false, out);
+            } else {
+                out.accept(whole);
             }
-            int kind = CharClass.kind(c);
-            return kind == CharClass.BLANK ? blanks(t, from, end) : run(t, start + CharClass.length(c), end, kind);
         }
     }
 
-    /// Llama 3's pieces (Meta, 2024): numbers in groups of `digits`, a letter run takes any one symbol before it, and
-    /// line ends stay together. Qwen 2 uses the same with single digits.
-    record Llama3(int digits) implements PreTokenizer {
+    /// Cuts where the script changes. Kana counts as Han; spaces and what has no script go with what is before them, and
+    /// are lost where nothing is before them.
+    record UnicodeScripts() implements PreTokenizer {
         @Override
-        public String regex() {
-            return "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}"
-                    + (digits == 1 ? "" : "{1," + digits + "}")
-                    + "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+        public void split(Piece piece, Consumer<Piece> out) {
+            String text = piece.text;
+            int from = text.length();
+            Character.UnicodeScript last = null;
+            for (int i = 0; i < text.length();) {
+                int c = text.codePointAt(i);
+                var script = script(c);
+                if (script != null && script != last) {
+                    if (last != null) {
+                        out.accept(new Piece(text.substring(from, i), piece.first && from == 0));
+                    }
+                    from = i;
+                    last = script;
+                }
+                i += Character.charCount(c);
+            }
+            out.accept(new Piece(text.substring(from), piece.first && from == 0));
         }
 
+        /// Null for what goes with any script.
+        private static Character.UnicodeScript script(int c) {
+            if (c == ' ') {
+                return null;
+            }
+            var script = c == 0x30FC ? Character.UnicodeScript.HAN : Character.UnicodeScript.of(c);
+            return switch (script) {
+                case HIRAGANA, KATAKANA -> Character.UnicodeScript.HAN;
+                case UNKNOWN -> null;
+                default -> script;
+            };
+        }
+    }
+
+    /// Cuts after every `length` characters.
+    record FixedLength(int length) implements PreTokenizer {
         @Override
-        public int pieceEnd(byte[] t, int from, int end) {
-            if (t[from] == '\'') {
-                int suffix = suffix(t, from, end, true);
-                if (suffix > from) {
-                    return suffix;
+        public void split(Piece piece, Consumer<Piece> out) {
+            String text = piece.text;
+            int from = 0;
+            int n = 0;
+            for (int i = 0; i < text.length();) {
+                i += Character.charCount(text.codePointAt(i));
+                if (++n == length || i == text.length()) {
+                    out.accept(new Piece(text.substring(from, i), piece.first && from == 0));
+                    from = i;
+                    n = 0;
                 }
             }
-            int first = CharClass.at(t, from, end);
-            int second = from + CharClass.length(first);
-            switch (CharClass.kind(first)) {
-                case CharClass.LETTER:
-                    return run(t, second, end, CharClass.LETTER);
-                case CharClass.NUMBER:
-                    return numbers(t, second, end);
-                default:
-            }
-            int next = second < end ? CharClass.at(t, second, end) : CharClass.NOTHING;
-            if (CharClass.kind(next) == CharClass.LETTER && !lineEnd(t[from])) {
-                return run(t, second + CharClass.length(next), end, CharClass.LETTER);
-            }
-            boolean spaceAndSymbol = t[from] == ' ' && CharClass.kind(next) == CharClass.SYMBOL;
-            if (CharClass.kind(first) == CharClass.SYMBOL || spaceAndSymbol) {
-                int i = run(t, second, end, CharClass.SYMBOL);
-                while (i < end && lineEnd(t[i])) {
-                    i++;
-                }
-                return i;
-            }
-            int afterLines = from;
-            for (int i = from; i < end;) {
-                int c = CharClass.at(t, i, end);
-                if (CharClass.kind(c) != CharClass.BLANK) {
-                    break;
-                }
-                boolean line = lineEnd(t[i]);
-                i += CharClass.length(c);
-                if (line) {
-                    afterLines = i;
-                }
-            }
-            return afterLines > from ? afterLines : blanks(t, from, end);
-        }
-
-        private int numbers(byte[] t, int i, int end) {
-            for (int n = 1; n < digits && i < end; n++) {
-                int c = CharClass.at(t, i, end);
-                if (CharClass.kind(c) != CharClass.NUMBER) {
-                    break;
-                }
-                i += CharClass.length(c);
-            }
-            return i;
-        }
-
-        private static boolean lineEnd(byte b) {
-            return b == '\n' || b == '\r';
         }
     }
 
-    /// The end of the run of `kind` that includes `i` or has ended there.
-    private static int run(byte[] t, int i, int end, int kind) {
-        while (i < end) {
-            int c = CharClass.at(t, i, end);
-            if (CharClass.kind(c) != kind) {
-                break;
+    record Sequence(List<PreTokenizer> stages) implements PreTokenizer {
+        @Override
+        public void split(Piece piece, Consumer<Piece> out) {
+            List<Piece> pieces = List.of(piece);
+            for (PreTokenizer stage : stages) {
+                var parts = new ArrayList<Piece>();
+                for (Piece p : pieces) {
+                    stage.split(p, part -> {
+                        if (!part.text.isEmpty()) {
+                            parts.add(part);
+                        }
+                    });
+                }
+                pieces = parts;
             }
-            i += CharClass.length(c);
+            pieces.forEach(out);
         }
-        return i;
     }
 
-    /// The end of the piece of blanks at `from`: all of them at the end of the text, otherwise all but the last, which
-    /// is left for what follows; one alone is a piece.
-    private static int blanks(byte[] t, int from, int end) {
-        int last = from;
-        int i = from;
-        while (i < end) {
-            int c = CharClass.at(t, i, end);
-            if (CharClass.kind(c) != CharClass.BLANK) {
-                return last > from ? last : i;
+    /// Cuts `piece` into what lies between the matches and, as `behavior` says, the matches themselves.
+    private static void cut(Piece piece, IntList matches, Behavior behavior, boolean invert, Consumer<Piece> out) {
+        var ends = new IntList(); // of all parts; whether each is a match goes with it
+        var match = new IntList();
+        int done = 0;
+        for (int i = 0; i < matches.size(); i += 2) {
+            if (matches.get(i) > done) {
+                ends.add(matches.get(i));
+                match.add(invert ? 1 : 0);
             }
-            last = i;
-            i += CharClass.length(c);
+            ends.add(matches.get(i + 1));
+            match.add(invert ? 0 : 1);
+            done = matches.get(i + 1);
         }
-        return end;
-    }
-
-    /// The end of the English suffix at `i`, an apostrophe: 's 't 'm 'd 're 've 'll; `i` if it begins none.
-    private static int suffix(byte[] t, int i, int end, boolean ignoreCase) {
-        int a = lower(t, i + 1, end, ignoreCase);
-        int b = lower(t, i + 2, end, ignoreCase);
-        if (a == 's' || a == 't' || a == 'm' || a == 'd') {
-            return i + 2;
+        if (done < piece.text.length()) {
+            ends.add(piece.text.length());
+            match.add(invert ? 1 : 0);
         }
-        if ((a == 'r' || a == 'v') && b == 'e' || a == 'l' && b == 'l') {
-            return i + 3;
+        int from = 0;
+        for (int i = 0; i < ends.size(); i++) {
+            boolean last = i + 1 == ends.size();
+            boolean joined = !last && switch (behavior) {
+                case REMOVED, ISOLATED -> false;
+                case CONTIGUOUS -> match.get(i) == match.get(i + 1);
+                case MERGED_WITH_PREVIOUS -> match.get(i) == 0 && match.get(i + 1) == 1;
+                case MERGED_WITH_NEXT -> match.get(i) == 1 && match.get(i + 1) == 0;
+            };
+            if (!joined) {
+                if (behavior != Behavior.REMOVED || match.get(i) == 0) {
+                    out.accept(new Piece(piece.text.substring(from, ends.get(i)), piece.first && from == 0));
+                }
+                from = ends.get(i);
+            }
         }
-        // the long s, U+017F, is an s where case is ignored
-        return ignoreCase && a == (byte) 0xC5 && b == (byte) 0xBF ? i + 3 : i;
-    }
-
-    private static int lower(byte[] t, int i, int end, boolean ignoreCase) {
-        return i >= end ? 0 : ignoreCase && t[i] >= 'A' && t[i] <= 'Z' ? t[i] + 'a' - 'A' : t[i];
     }
 }

@@ -3,6 +3,7 @@ package dev.deckle.tokenizer;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.text.Normalizer.Form;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -11,18 +12,24 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.function.Supplier;
 
-/// Text to token ids and back: byte-level BPE, as GPT-2 and Llama 3 use it.
+/// Text to token ids and back, as a `tokenizer.json` says.
 ///
-/// **Goal.** The ids of Hugging Face's `tokenizers` for the same `tokenizer.json`, and every text back as it was. Since
-/// the alphabet is the 256 bytes there is no unknown token, and bytes that are not UTF-8 survive the round trip too.
+/// **Goal.** The ids of Hugging Face's `tokenizers` for the same file and text, and the same text back.
 ///
-/// **Structure.** Text goes through three stages: [AddedTokens] finds special tokens; a [PreTokenizer] cuts what lies
-/// between them into pieces; [Bpe] merges the bytes of each piece by rank. All three work on UTF-8 bytes and none makes
-/// an object per piece. A tokenizer is immutable and may be shared by threads: what an encoding needs for itself
-/// (the memory of known pieces) is borrowed from a pool.
+/// **Structure.** Text goes through five stages, one file each. [AddedTokens] finds special tokens; a [Normalizer]
+/// rewrites what lies between them; a [PreTokenizer] cuts it into pieces; a [Model] turns each into ids; a
+/// [PostProcessor] puts special tokens around them. A [Decoder] leads back. Where text becomes bytes and the expression
+/// for the pieces is a known one, as in GPT-2, Llama 3 and Qwen, a [PieceScanner] and [Bpe] take the middle on UTF-8
+/// without an object per piece ([PieceEncoder]). A tokenizer is immutable and may be shared by threads: what an encoding
+/// needs for itself (the memory of known pieces) is borrowed from a pool.
 ///
-/// **Rejected.** `java.util.regex` for the pieces: five times slower than the scanners. Merging by a scan for
+/// A tokenizer of bytes has no unknown token, and bytes that are not UTF-8 survive the round trip; others write U+FFFD
+/// for them, and may lose text: what the normalizer rewrites and what is unknown does not come back.
+///
+/// **Rejected.** The library of Hugging Face behind JNI: 10 MB of native code per platform, and a panic in it ends the
+/// JVM. `java.util.regex` for the pieces: five times slower than the scanners, and see [Regex]. Merging by a scan for
 /// the best pair: quadratic in the length of a piece, which an attacker chooses. A tokenizer built from fields and one
 /// built from a file as two ways: [BpeTrainer] writes the file's JSON and reads it back, so what is saved is what was
 /// used.
@@ -36,39 +43,65 @@ public final class Tokenizer {
     private static final byte[] NOTHING = {};
 
     private final TokenizerFiles files;
-    private final byte[][] bytes; // of each id, null where there is none
-    private final String[] texts;
+    private final TokenizerJson.Definition definition;
+    private final String[] texts; // by id, null where an id has no token
+    private final String[] decoded; // as the decoder takes them
+    private final byte[][] bytes; // of each id if the decoder joins bytes, otherwise empty
     private final boolean[] special;
     private final Map<String, Integer> ids = new HashMap<>();
     private final AddedTokens added;
-    private final PreTokenizer pieces;
-    private final Bpe bpe;
-    private final int[] before;
-    private final int[] after;
-    private final ConcurrentLinkedQueue<Bpe.Encoder> encoders = new ConcurrentLinkedQueue<>();
+    private final AddedTokens none;
+    private final Supplier<PieceEncoder> newEncoder;
+    private final ConcurrentLinkedQueue<PieceEncoder> encoders = new ConcurrentLinkedQueue<>();
 
     Tokenizer(TokenizerFiles files) {
         this.files = files;
-        var definition = files.definition();
+        definition = files.definition();
+        AddedTokens.Rewriter normalizer = normalizer(definition.normalizer());
+        Vocabulary vocabulary = definition.model().vocabulary();
         int size = definition.added().stream().mapToInt(t -> t.id() + 1).max().orElse(0);
-        texts = Arrays.copyOf(definition.vocabulary(), Math.max(size, definition.vocabulary().length));
+        texts = Arrays.copyOf(vocabulary.tokens(), Math.max(size, vocabulary.size()));
+        decoded = texts.clone();
         special = new boolean[texts.length];
         for (var token : definition.added()) {
             texts[token.id()] = token.content();
-            special[token.id()] = token.special();
+            special[token.id()] |= token.special();
+            decoded[token.id()] = token.normalized() ? definition.normalizer().normalize(token.content())
+                    : token.content();
         }
-        bytes = new byte[texts.length][];
+        bytes = new byte[definition.decoder() instanceof Decoder.ByteLevel ? texts.length : 0][];
         for (int id = 0; id < texts.length; id++) {
             if (texts[id] != null) {
                 ids.put(texts[id], id);
-                bytes[id] = ByteAlphabet.spells(texts[id]) ? ByteAlphabet.toBytes(texts[id]) : Utf8.encode(texts[id]);
+            }
+            if (id < bytes.length && decoded[id] != null) {
+                bytes[id] = ByteAlphabet.spells(decoded[id]) ? ByteAlphabet.toBytes(decoded[id])
+                        : Utf8.encode(decoded[id]);
             }
         }
-        added = new AddedTokens(definition.added());
-        pieces = definition.preTokenizer();
-        bpe = new Bpe(definition);
-        before = definition.before();
-        after = definition.after();
+        added = new AddedTokens(definition.added(), definition.splitSpecial(), normalizer);
+        none = new AddedTokens(List.of(), false, normalizer);
+        newEncoder = PieceEncoder.of(definition);
+    }
+
+    /// The normalizer on UTF-8. Text of bytes below CC, that is of characters below U+0300, is in NFC as it is.
+    private static AddedTokens.Rewriter normalizer(Normalizer normalizer) {
+        if (normalizer.equals(new Normalizer.Sequence(List.of()))) {
+            return AddedTokens.Part::new;
+        }
+        boolean nfc = normalizer.equals(new Normalizer.Unicode(Form.NFC));
+        return (text, from, end) -> {
+            int i = nfc ? from : end;
+            while (i < end && (text[i] & 0xFF) < 0xCC) {
+                i++;
+            }
+            if (nfc && i == end) {
+                return new AddedTokens.Part(text, from, end);
+            }
+            String original = Utf8.decode(text, from, end);
+            byte[] normalized = Utf8.encode(normalizer.normalize(original));
+            return new AddedTokens.Part(normalized, 0, normalized.length, from > 0 || normalizer.keepsStart(original));
+        };
     }
 
     /// Reads `tokenizer.json`, given itself or by its folder, and `tokenizer_config.json` beside it if there is one.
@@ -101,7 +134,7 @@ public final class Tokenizer {
         return encode(Utf8.encode(text), true);
     }
 
-    /// The ids of text in UTF-8; bytes that are not UTF-8 are encoded as they are.
+    /// The ids of text in UTF-8. A tokenizer of bytes encodes bytes that are not UTF-8 as they are.
     public int[] encode(byte[] text) {
         return encode(text, true);
     }
@@ -120,29 +153,39 @@ public final class Tokenizer {
     /// `ids` between the special tokens that the tokenizer's template puts around a text, such as `<|begin_of_text|>`;
     /// `ids` itself where there is no template.
     public int[] wrap(int[] ids) {
-        var out = new IntList();
-        out.addAll(before, 0, before.length);
-        out.addAll(ids, 0, ids.length);
-        out.addAll(after, 0, after.length);
-        return out.toArray();
+        return definition.postProcessor().wrap(ids);
     }
 
     /// The text of `ids`, special tokens included. Bytes that do not form UTF-8 become U+FFFD. An id without a token
     /// (models round their vocabulary up) is no text.
     public String decode(int... ids) {
-        byte[] all = decodeBytes(ids);
-        var text = new StringBuilder(all.length);
-        Utf8.decode(all, 0, all.length, text);
-        return text.toString();
+        if (joinsBytes()) {
+            byte[] all = decodeBytes(ids);
+            return Utf8.decode(all, 0, all.length);
+        }
+        var stream = stream();
+        var text = new StringBuilder();
+        for (int id : ids) {
+            text.append(stream.accept(id));
+        }
+        return text.append(stream.flush()).toString();
     }
 
-    /// The bytes of `ids`, which are always those that were encoded.
+    /// The bytes of `ids`. Of a tokenizer of bytes they are always those that were encoded; of others, the UTF-8 of the
+    /// text.
     public byte[] decodeBytes(int... ids) {
+        if (!joinsBytes()) {
+            return Utf8.encode(decode(ids));
+        }
         var all = new ByteArrayOutputStream(ids.length * 4);
         for (int id : ids) {
-            all.writeBytes(bytes(id));
+            all.writeBytes(id >= 0 && id < bytes.length && bytes[id] != null ? bytes[id] : NOTHING);
         }
         return all.toByteArray();
+    }
+
+    private boolean joinsBytes() {
+        return definition.decoder() instanceof Decoder.ByteLevel;
     }
 
     /// Decodes ids one at a time.
@@ -194,38 +237,33 @@ public final class Tokenizer {
     }
 
     TokenizerJson.Definition definition() {
-        return files.definition();
+        return definition;
     }
 
-    /// The bytes that `id` stands for; none if no token has it.
-    byte[] bytes(int id) {
-        return id >= 0 && id < bytes.length && bytes[id] != null ? bytes[id] : NOTHING;
+    Decoder decoder() {
+        return definition.decoder();
+    }
+
+    /// The token of `id` as the decoder takes it, null if no token has it.
+    String decoded(int id) {
+        return id >= 0 && id < decoded.length ? decoded[id] : null;
     }
 
     private int[] encode(byte[] text, boolean recogniseAdded) {
-        Bpe.Encoder pooled = encoders.poll();
-        Bpe.Encoder encoder = pooled != null ? pooled : bpe.new Encoder();
+        PieceEncoder pooled = encoders.poll();
+        PieceEncoder encoder = pooled != null ? pooled : newEncoder.get();
         var out = new IntList();
-        var sink = new AddedTokens.Sink() {
+        (recogniseAdded ? added : none).split(text, new AddedTokens.Sink() {
             @Override
             public void token(int id) {
                 out.add(id);
             }
 
             @Override
-            public void text(int from, int end) {
-                for (int i = from; i < end;) {
-                    int pieceEnd = pieces.pieceEnd(text, i, end);
-                    encoder.encode(text, i, pieceEnd, out);
-                    i = pieceEnd;
-                }
+            public void text(byte[] part, int from, int end, boolean first) {
+                encoder.encode(part, from, end, first, out);
             }
-        };
-        if (recogniseAdded) {
-            added.split(text, 0, text.length, sink);
-        } else {
-            sink.text(0, text.length);
-        }
+        });
         encoders.add(encoder);
         return out.toArray();
     }

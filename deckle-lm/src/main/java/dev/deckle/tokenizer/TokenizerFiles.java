@@ -27,7 +27,7 @@ record TokenizerFiles(JsonObject json, JsonObject config, TokenizerJson.Definiti
 
     /// @throws IllegalArgumentException if `json` is no tokenizer that is supported
     TokenizerFiles(JsonObject json, JsonObject config) {
-        this(json, config, TokenizerJson.read(json));
+        this(json, config, TokenizerJson.read(json, config));
     }
 
     static TokenizerFiles read(Path fileOrFolder) throws IOException {

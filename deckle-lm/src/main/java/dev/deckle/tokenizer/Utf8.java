@@ -84,6 +84,21 @@ final class Utf8 {
         }
     }
 
+    /// The text of `bytes[from, end)`, one U+FFFD for each maximal ill-formed subpart.
+    static String decode(byte[] bytes, int from, int end) {
+        var text = new StringBuilder(end - from);
+        decode(bytes, from, end, text);
+        return text.toString();
+    }
+
+    static boolean isValid(byte[] bytes) {
+        int i = 0;
+        while (i < bytes.length && prefix(bytes, i, bytes.length) == length(bytes[i])) {
+            i += length(bytes[i]);
+        }
+        return i == bytes.length;
+    }
+
     /// Where a character begins at the end of `bytes[from, end)` that more bytes could complete; `end` if none does.
     static int incompleteTail(byte[] bytes, int from, int end) {
         for (int i = Math.max(from, end - 3); i < end; i++) {
@@ -92,5 +107,26 @@ final class Utf8 {
             }
         }
         return end;
+    }
+
+    /// Text from bytes as they come: those of a character that has begun wait until it is whole.
+    static final class Stream {
+        private byte[] waiting = new byte[0]; // the beginning of a character, at most 3 bytes
+
+        /// The text that `bytes` completes.
+        String accept(byte[] bytes) {
+            byte[] all = Arrays.copyOf(waiting, waiting.length + bytes.length);
+            System.arraycopy(bytes, 0, all, waiting.length, bytes.length);
+            int whole = incompleteTail(all, 0, all.length);
+            waiting = Arrays.copyOfRange(all, whole, all.length);
+            return decode(all, 0, whole);
+        }
+
+        /// The end: U+FFFD if a character has begun and not ended.
+        String flush() {
+            String rest = decode(waiting, 0, waiting.length);
+            waiting = new byte[0];
+            return rest;
+        }
     }
 }

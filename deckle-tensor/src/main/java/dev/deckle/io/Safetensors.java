@@ -4,6 +4,7 @@ import dev.deckle.compute.Pointwise;
 import dev.deckle.kernel.Native;
 import dev.deckle.memory.ModelMemory;
 import dev.deckle.memory.Storage;
+import dev.deckle.memory.Workspace;
 import dev.deckle.tensor.DType;
 import dev.deckle.tensor.Shape;
 import dev.deckle.tensor.Tensor;
@@ -24,6 +25,7 @@ import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.BiFunction;
 
 /// Files of named tensors in the safetensors format: eight bytes of header length (little endian), a JSON header that
 /// gives each tensor its type, shape and place, then the data in row-major order.
@@ -32,6 +34,7 @@ import java.util.Map;
 /// products of shapes, overlaps and gaps are checked before anything is touched.
 public final class Safetensors {
     private static final long MAX_HEADER = 100_000_000;
+    private static final double BEYOND_F16 = 65_520; // from here on a number rounds to infinity
 
     private final Map<String, Tensor> tensors;
     private final Map<String, String> metadata;
@@ -208,6 +211,16 @@ public final class Safetensors {
 
     /// Writes tensors under their names, whole or not at all: to a temporary name beside `file`, synced, then renamed.
     public static void save(Path file, Map<String, Tensor> tensors, Map<String, String> metadata) {
+        save(file, tensors, metadata, (_, t) -> t.dtype());
+    }
+
+    /// The same in other types: each tensor is cast when its turn comes, so that one copy at a time is in memory.
+    ///
+    /// @param dtype of each tensor in the file
+    /// @throws IllegalArgumentException if a finite number does not fit its type
+    public static void save(
+            Path file, Map<String, Tensor> tensors, Map<String, String> metadata,
+            BiFunction<String, Tensor, DType> dtype) {
         StringBuilder header = new StringBuilder("{\"__metadata__\":{");
         String comma = "";
         for (var e : metadata.entrySet()) {
@@ -218,11 +231,13 @@ public final class Safetensors {
         long at = 0;
         for (var e : tensors.entrySet()) {
             Tensor t = e.getValue();
-            header.append(',').append(quote(e.getKey())).append(":{\"dtype\":\"").append(t.dtype())
+            DType type = dtype.apply(e.getKey(), t);
+            long bytes = t.numel() * type.bytes();
+            header.append(',').append(quote(e.getKey())).append(":{\"dtype\":\"").append(type)
                     .append("\",\"shape\":")
                     .append(Arrays.toString(t.shape().toArray()).replace(" ", "")).append(",\"data_offsets\":[")
-                    .append(at).append(',').append(at + t.bytes()).append("]}");
-            at += t.bytes();
+                    .append(at).append(',').append(at + bytes).append("]}");
+            at += bytes;
         }
         header.append('}');
         byte[] text = header.toString().getBytes(StandardCharsets.UTF_8);
@@ -233,16 +248,33 @@ public final class Safetensors {
         }
         AtomicFile.write(file, channel -> {
             AtomicFile.writeAll(channel, head.flip());
-            for (Tensor t : tensors.values()) {
-                Tensor c = Pointwise.contiguous(t.detach());
-                for (long done = 0; done < c.bytes();) {
-                    int part = (int) Math.min(1 << 24, c.bytes() - done);
-                    AtomicFile.writeAll(channel, Native.ALL.asSlice(c.address() + done, part).asByteBuffer());
-                    done += part;
+            for (var e : tensors.entrySet()) {
+                try (Workspace _ = Workspace.open()) { // for the copies
+                    Tensor c = Pointwise.contiguous(cast(e.getKey(), e.getValue().detach(),
+                            dtype.apply(e.getKey(), e.getValue())));
+                    for (long done = 0; done < c.bytes();) {
+                        int part = (int) Math.min(1 << 24, c.bytes() - done);
+                        AtomicFile.writeAll(channel, Native.ALL.asSlice(c.address() + done, part).asByteBuffer());
+                        done += part;
+                    }
+                    Reference.reachabilityFence(c);
                 }
-                Reference.reachabilityFence(c);
             }
         });
+    }
+
+    private static Tensor cast(String name, Tensor t, DType dtype) {
+        if (t.dtype() == dtype) {
+            return t;
+        }
+        if (dtype == DType.F16 && t.numel() > 0) {
+            double largest = t.to(DType.F32).reshape(-1).abs().max(0, false).item();
+            if (largest >= BEYOND_F16 && largest < Double.POSITIVE_INFINITY) {
+                throw new IllegalArgumentException("tensor " + quote(name) + " holds " + (float) largest
+                        + ", which is beyond F16: take BF16");
+            }
+        }
+        return t.to(dtype);
     }
 
     private static String quote(String s) {

@@ -13,14 +13,14 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /// The scanners against their regular expressions.
-class PreTokenizerTest {
-    static List<PreTokenizer> all() {
-        return List.of(new PreTokenizer.Gpt2(), new PreTokenizer.Llama3(3), new PreTokenizer.Llama3(1));
+class PieceScannerTest {
+    static List<PieceScanner> all() {
+        return List.of(new PieceScanner.Gpt2(), new PieceScanner.Llama3(3), new PieceScanner.Llama3(1));
     }
 
     @ParameterizedTest
     @MethodSource("all")
-    void findsThePiecesOfItsExpression(PreTokenizer pieces) {
+    void findsThePiecesOfItsExpression(PieceScanner pieces) {
         Pattern reference = reference(pieces);
         var random = new Random(1);
         for (int i = 0; i < 10_000; i++) {
@@ -33,7 +33,7 @@ class PreTokenizerTest {
     /// apostrophe.
     @ParameterizedTest
     @MethodSource("all")
-    void agreesOnEveryCharacter(PreTokenizer pieces) {
+    void agreesOnEveryCharacter(PieceScanner pieces) {
         Pattern reference = reference(pieces);
         for (int c = 0; c < 0x32400; c++) {
             if (c == 0xD800) {
@@ -48,13 +48,13 @@ class PreTokenizerTest {
     @Test
     void cutsAsGpt2Does() {
         assertEquals(List.of("Hello", ",", " world", "  ", " I", "'ll", " pay", " 1234", "€", "\n\n", " x"),
-                actual(new PreTokenizer.Gpt2(), "Hello, world   I'll pay 1234€\n\n x"));
+                actual(new PieceScanner.Gpt2(), "Hello, world   I'll pay 1234€\n\n x"));
     }
 
     @Test
     void everyByteIsInExactlyOnePiece() {
         var random = new Random(2);
-        for (PreTokenizer pieces : all()) {
+        for (PieceScanner pieces : all()) {
             for (int i = 0; i < 20_000; i++) {
                 byte[] text = RandomText.bytes(random, 40);
                 for (int from = 0; from < text.length;) {
@@ -69,13 +69,13 @@ class PreTokenizerTest {
     @Test
     void bytesThatAreNotUtf8AreSymbols() {
         byte[] text = {'a', (byte) 0xFF, (byte) 0xE2, (byte) 0x82, ' ', (byte) 0xED, (byte) 0xA0, (byte) 0x80, 'b'};
-        var pieces = new PreTokenizer.Gpt2();
+        var pieces = new PieceScanner.Gpt2();
         assertEquals(1, pieces.pieceEnd(text, 0, text.length));
         assertEquals(4, pieces.pieceEnd(text, 1, text.length));
         assertEquals(8, pieces.pieceEnd(text, 4, text.length));
     }
 
-    private static Pattern reference(PreTokenizer pieces) {
+    private static Pattern reference(PieceScanner pieces) {
         return Pattern.compile(pieces.regex().replace("\\s", "\\p{IsWhite_Space}").replace("\\S", "\\P{IsWhite_Space}"),
                 Pattern.UNICODE_CASE);
     }
@@ -89,7 +89,7 @@ class PreTokenizerTest {
         return pieces;
     }
 
-    private static List<String> actual(PreTokenizer scanner, String text) {
+    private static List<String> actual(PieceScanner scanner, String text) {
         byte[] bytes = Utf8.encode(text);
         var pieces = new ArrayList<String>();
         for (int i = 0; i < bytes.length;) {

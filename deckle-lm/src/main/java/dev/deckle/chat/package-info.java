@@ -1,0 +1,2 @@
+/// Conversations to prompts: the chat templates that models come with.
+package dev.deckle.chat;

@@ -1,0 +1,2 @@
+/// Templates in the language of Jinja2, rendered as Python renders them: lexer, parser, evaluator.
+package dev.deckle.jinja;

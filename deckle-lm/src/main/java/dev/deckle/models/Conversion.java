@@ -1,0 +1,130 @@
+package dev.deckle.models;
+
+import com.google.gson.GsonBuilder;
+import com.google.gson.JsonObject;
+import dev.deckle.io.AtomicFile;
+import dev.deckle.memory.ModelMemory;
+import dev.deckle.tensor.DType;
+import dev.deckle.tensor.Tensor;
+import java.io.IOException;
+import java.nio.file.FileVisitResult;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.SimpleFileVisitor;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.attribute.BasicFileAttributes;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.BiFunction;
+import java.util.stream.Stream;
+
+/// A model folder written anew, as `save_pretrained` does it: the weights in one type, in shards where they are large,
+/// everything else as it was.
+public final class Conversion {
+    /// Where one file of weights ends and the next begins.
+    public static final long SHARD_BYTES = 5_000_000_000L;
+
+    private static final String BESIDE = ".*\\.(json|jinja|txt|model|md)|LICENSE.*|NOTICE.*|USE_POLICY.*";
+    private static final String WEIGHTS = "config\\.json|.*\\.index\\.json";
+    private static final String TEMPLATES = "additional_chat_templates";
+
+    private Conversion() {}
+
+    /// Writes the model in folder `from` to folder `to`, whole or not at all. It must open as a model: names and shapes
+    /// are checked. Weights that the model does not use, such as those for predicting several tokens, come along.
+    ///
+    /// @param to must not exist, or be empty
+    /// @param dtype of all floating-point weights; as they are if empty
+    /// @param shardBytes where a file of weights ends, usually [#SHARD_BYTES]
+    /// @throws IOException in one line naming the file
+    /// @throws IllegalArgumentException if a file does not fit another, or a number does not fit its type
+    public static void convert(Path from, Path to, Optional<DType> dtype, long shardBytes) throws IOException {
+        Models.open(from).close();
+        if (Files.exists(to) && !isEmpty(to)) {
+            throw new IOException(to + ": is there already and not empty: give another folder");
+        }
+        JsonObject config = Models.config(from).json();
+        dtype.ifPresent(t -> config.addProperty(config.has("torch_dtype") ? "torch_dtype" : "dtype", name(t)));
+        Path partial = to.resolveSibling(to.getFileName() + ".partial-" + ProcessHandle.current().pid());
+        try (ModelMemory memory = new ModelMemory()) {
+            Files.createDirectories(partial);
+            Map<String, Tensor> weights = WeightFiles.open(from, memory);
+            WeightFiles.save(partial, weights, target(dtype), shardBytes);
+            copyRest(from, partial);
+            var gson = new GsonBuilder().setPrettyPrinting().disableHtmlEscaping().serializeNulls().create();
+            AtomicFile.write(partial.resolve("config.json"), gson.toJson(config) + "\n");
+            Files.deleteIfExists(to);
+            Files.move(partial, to, StandardCopyOption.ATOMIC_MOVE);
+        } catch (IllegalArgumentException e) {
+            throw new IllegalArgumentException(from + ": " + e.getMessage(), e);
+        } finally {
+            delete(partial);
+        }
+    }
+
+    /// The bias that chooses experts is kept in F32, as transformers does: its steps are smaller than BF16's.
+    private static BiFunction<String, Tensor, DType> target(Optional<DType> dtype) {
+        return (name, t) -> dtype.filter(_ -> t.dtype().floating())
+                .map(d -> name.endsWith("e_score_correction_bias") ? DType.F32 : d)
+                .orElse(t.dtype());
+    }
+
+    /// As `config.json` spells it.
+    private static String name(DType t) {
+        return switch (t) {
+            case F32 -> "float32";
+            case F16 -> "float16";
+            case BF16 -> "bfloat16";
+            case F64, I64, I32, U8, BOOL -> throw new IllegalArgumentException("weights cannot be "
+                    + t.name().toLowerCase(Locale.ROOT) + ": expected f32, bf16 or f16");
+        };
+    }
+
+    /// Tokenizer, templates, generation settings, licence.
+    private static void copyRest(Path from, Path to) throws IOException {
+        try (Stream<Path> files = Files.list(from)) {
+            for (Path file : files.filter(Files::isRegularFile).toList()) {
+                String name = file.getFileName().toString();
+                if (name.matches(BESIDE) && !name.matches(WEIGHTS)) {
+                    Files.copy(file, to.resolve(name));
+                }
+            }
+        }
+        if (Files.isDirectory(from.resolve(TEMPLATES))) {
+            Files.createDirectory(to.resolve(TEMPLATES));
+            try (Stream<Path> files = Files.list(from.resolve(TEMPLATES))) {
+                for (Path file : files.filter(f -> f.toString().endsWith(".jinja")).toList()) {
+                    Files.copy(file, to.resolve(TEMPLATES).resolve(file.getFileName()));
+                }
+            }
+        }
+    }
+
+    private static boolean isEmpty(Path folder) throws IOException {
+        if (!Files.isDirectory(folder)) {
+            return false;
+        }
+        try (Stream<Path> files = Files.list(folder)) {
+            return files.findAny().isEmpty();
+        }
+    }
+
+    private static void delete(Path folder) throws IOException {
+        if (Files.exists(folder)) {
+            Files.walkFileTree(folder, new SimpleFileVisitor<>() {
+                @Override
+                public FileVisitResult visitFile(Path file, BasicFileAttributes attributes) throws IOException {
+                    Files.delete(file);
+                    return FileVisitResult.CONTINUE;
+                }
+
+                @Override
+                public FileVisitResult postVisitDirectory(Path dir, IOException e) throws IOException {
+                    Files.delete(dir);
+                    return FileVisitResult.CONTINUE;
+                }
+            });
+        }
+    }
+}
