@@ -8,6 +8,7 @@ module dev.deckle.lm {
     exports dev.deckle.data;
     exports dev.deckle.generate;
     exports dev.deckle.jinja;
+    exports dev.deckle.lm;
     exports dev.deckle.models;
     exports dev.deckle.nn;
     exports dev.deckle.optim;

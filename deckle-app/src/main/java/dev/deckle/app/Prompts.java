@@ -10,7 +10,6 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import picocli.CommandLine.Option;
@@ -85,15 +84,7 @@ final class Prompts {
         }
     }
 
-    /// A text with what the tokenizer puts before one, and without what it puts after one: it is to go on.
     private static Prompt prompt(String text, Tokenizer tokenizer) {
-        int[] ids = tokenizer.encode(text);
-        int[] wrapped = tokenizer.wrap(ids);
-        int after = 0;
-        while (after < wrapped.length - ids.length && (ids.length == 0
-                || wrapped[wrapped.length - 1 - after] != ids[ids.length - 1])) {
-            after++;
-        }
-        return new Prompt(Arrays.copyOf(wrapped, wrapped.length - after), Optional.of(text));
+        return new Prompt(tokenizer.begin(text), Optional.of(text));
     }
 }

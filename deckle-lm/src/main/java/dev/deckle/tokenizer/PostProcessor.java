@@ -14,8 +14,8 @@ record PostProcessor(int[] before, int[] after) {
         return switch (stage.string("type")) {
             case "ByteLevel" -> NONE; // changes offsets only
             case "TemplateProcessing" -> template(stage, ids);
-            case "BertProcessing", "RobertaProcessing" ->
-                new PostProcessor(new int[] {pair(stage, "cls")}, new int[] {pair(stage, "sep")});
+            case "BertProcessing", "RobertaProcessing" -> new PostProcessor(new int[] {pair(stage, "cls")},
+                    new int[] {pair(stage, "sep")});
             case "Sequence" -> {
                 PostProcessor all = NONE;
                 for (Fields part : stage.list("processors")) {
@@ -81,6 +81,10 @@ record PostProcessor(int[] before, int[] after) {
         all.addAll(a, 0, a.length);
         all.addAll(b, 0, b.length);
         return all.toArray();
+    }
+
+    int[] begin(int[] ids) {
+        return joined(before, ids);
     }
 
     int[] wrap(int[] ids) {

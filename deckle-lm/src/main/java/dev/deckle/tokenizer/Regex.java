@@ -134,10 +134,8 @@ final class Regex {
             case Atomic g -> inner(g.body(), new Inner(true, false, false, 0, 0));
             case Look l -> {
                 long[] width = l.behind() ? width(l.body()) : new long[2];
-                if (width[1] > 1 << 10) {
-                    throw new IllegalArgumentException(where + " looks behind without bounds: " + source);
-                }
-                inner(l.body(), new Inner(false, l.behind(), l.negative(), (int) width[0], (int) width[1]));
+                inner(l.body(), new Inner(false, l.behind(), l.negative(),
+                        (int) Math.min(width[0], Integer.MAX_VALUE), (int) Math.min(width[1], Integer.MAX_VALUE)));
             }
         }
     }
@@ -369,7 +367,7 @@ final class Regex {
             here = at;
             int start = at;
             int end = -1;
-            for (int n = 0; n <= kind.max && end < 0; n++) {
+            for (int n = 0; n <= kind.max && end < 0; n++) { // n never overflows: a text is shorter
                 if (n >= kind.min) {
                     end = run(pc, start);
                 }

@@ -163,8 +163,7 @@ final class RegexSyntax {
             }
             case '[' -> {
                 at++;
-                CharSet set = set(0);
-                return new One(ignoreCase ? set.ignoringCase() : set);
+                return new One(set(0, ignoreCase));
             }
             case '.' -> {
                 at++;
@@ -288,8 +287,8 @@ final class RegexSyntax {
                 at++;
                 return new One(CharSet.ANY);
             }
-            case 'K', 'G', 'X', 'k', 'g', 'y', 'Y', '1', '2', '3', '4', '5', '6', '7', '8', '9' ->
-                throw wrong("the unsupported \\" + c);
+            case 'K', 'G', 'X', 'k', 'g', 'y', 'Y', '1', '2', '3', '4', '5', '6', '7', '8',
+                    '9' -> throw wrong("the unsupported \\" + c);
             default -> {
                 CharSet set = classEscape();
                 return set != null ? new One(set) : literal(escaped(), ignoreCase);
@@ -373,7 +372,9 @@ final class RegexSyntax {
     }
 
     /// What stands behind an opening bracket, its end included.
-    private CharSet set(int nested) {
+    ///
+    /// @param ignoreCase of the members, before the set is negated
+    private CharSet set(int nested, boolean ignoreCase) {
         if (nested > MAX_DEPTH) {
             throw wrong("sets nested more than " + MAX_DEPTH + " deep");
         }
@@ -399,9 +400,17 @@ final class RegexSyntax {
             throw wrong("a set that does not end");
         }
         joined.add(union(parts, points));
-        CharSet set = new CharSet(c -> joined.stream().allMatch(s -> s.test(c)));
-        if (joined.size() == 1) {
-            set = joined.getFirst();
+        CharSet[] all = joined.toArray(CharSet[]::new);
+        CharSet set = all.length == 1 ? all[0] : new CharSet(c -> {
+            for (CharSet one : all) {
+                if (!one.test(c)) {
+                    return false;
+                }
+            }
+            return true;
+        });
+        if (ignoreCase) {
+            set = set.ignoringCase();
         }
         return negated ? set.not() : set;
     }
@@ -426,8 +435,8 @@ final class RegexSyntax {
     private static void insert(TreeMap<Integer, Integer> points, int from, int to) {
         int first = from;
         int last = to;
-        for (var range = points.floorEntry(last); range != null && range.getValue() >= first;
-                range = points.floorEntry(last)) {
+        for (var range = points.floorEntry(last); range != null && range.getValue() >= first; range =
+                points.floorEntry(last)) {
             first = Math.min(first, range.getKey());
             last = Math.max(last, range.getValue());
             points.remove(range.getKey());
@@ -449,7 +458,7 @@ final class RegexSyntax {
             }
         }
         if (take("[")) {
-            parts.add(set(nested + 1));
+            parts.add(set(nested + 1, false));
             return;
         }
         if (take("\\")) {
@@ -471,7 +480,8 @@ final class RegexSyntax {
                 insert(points, from, from);
                 return;
             }
-            if (regex.charAt(at) == '\\' && at + 1 < regex.length() && "sSdDwWhHpP".indexOf(regex.charAt(at + 1)) >= 0) {
+            if (regex.charAt(at) == '\\' && at + 1 < regex.length()
+                    && "sSdDwWhHpP".indexOf(regex.charAt(at + 1)) >= 0) {
                 throw wrong("a range that ends in a class");
             }
             int to = member();
