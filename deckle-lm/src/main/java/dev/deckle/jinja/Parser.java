@@ -76,7 +76,7 @@ final class Parser extends ExpressionParser {
             case "call" -> call(line);
             case "filter" -> new Statement.FilterBlock(filter(Optional.empty(), true), scope("endfilter"), line);
             case "generation" -> new Statement.Generation(scope("endgeneration"), line);
-            case "print" -> new Statement.Print(tuple(true), line);
+            case "print" -> new Statement.Print(new Expr.Concat(expressions()), line);
             case "break", "continue" -> {
                 if (loops == 0) {
                     throw failure(tag.text() + " stands outside of a loop");
@@ -87,6 +87,14 @@ final class Parser extends ExpressionParser {
                     "autoescape" -> throw failure("the tag '" + tag.text() + "' is not supported");
             default -> throw failure("unknown tag '" + tag.text() + "'");
         };
+    }
+
+    private List<Expr> expressions() {
+        var all = new ArrayList<>(List.of(expression()));
+        while (skip(",")) {
+            all.add(expression());
+        }
+        return all;
     }
 
     /// A body that becomes a function: a loop around it cannot be left from within.
