@@ -21,7 +21,7 @@ import java.util.Optional;
 /// **Limits.** Templates are strangers' programs. Each step costs, and so does each character or item that a step
 /// makes; depth of nesting and length of what is printed are bounded as well.
 final class Interpreter {
-    private static final long MOST_WORK = 200_000_000;
+    private static final long MOST_WORK = 100_000_000;
     private static final int LONGEST_OUTPUT = 1 << 26;
     private static final int DEEPEST = 1_000;
 

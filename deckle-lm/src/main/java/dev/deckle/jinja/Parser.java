@@ -7,6 +7,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.TreeSet;
 
 /// Tokens to statements; expressions are [ExpressionParser]'s.
 final class Parser extends ExpressionParser {
@@ -42,7 +43,7 @@ final class Parser extends ExpressionParser {
                 }
                 default -> {
                     if (!ends.isEmpty()) {
-                        throw failure("the template ends before " + String.join(" or ", ends));
+                        throw failure("the template ends before " + String.join(" or ", new TreeSet<>(ends)));
                     }
                     shallower();
                     return body;

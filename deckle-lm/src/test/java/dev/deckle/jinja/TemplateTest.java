@@ -25,30 +25,31 @@ class TemplateTest {
 
     @ParameterizedTest
     @CsvSource(
-            delimiter = '|',
+            delimiterString = " => ",
+            quoteCharacter = '`',
             value = {
-                "{{ a.b }} | 'a' is undefined",
-                "{{ {}.b.c }} | 'dict object' has no attribute 'b'",
-                "{{ 'a' + 1 }} | can only concatenate str (not \"int\") to str",
-                "{{ [] + 1 }} | can only concatenate list (not \"int\") to list",
-                "{{ none + 1 }} | unsupported operand type(s) for +: 'NoneType' and 'int'",
-                "{{ 'a' < 1 }} | '<' not supported between instances of 'str' and 'int'",
-                "{{ [].append(1) }} | access to attribute 'append' of 'list' object is unsafe.",
-                "{{ ''.__class__() }} | access to attribute '__class__' of 'str' object is unsafe.",
-                "{{ 1 | random }} | the filter 'random' is not supported",
-                "{{ 1 | nothing }} | No filter named 'nothing'.",
-                "{{ 1 is nothing }} | No test named 'nothing'.",
-                "{{ lipsum() }} | lipsum() is not supported",
-                "{% include 'x' %} | the tag 'include' is not supported",
-                "{% for x in y %} | the template ends before endfor",
-                "{% what %} | unknown tag 'what'",
-                "{% break %} | break stands outside of a loop",
-                "{{ 'a | unexpected char \"'\" at 3",
-                "{{ (1] }} | unexpected ']', expected ')'",
-                "{{ }} | expected an expression, got '}}'",
-                "{{ '' | replace }} | replace() misses its argument 'old'",
-                "{{ '' | trim(1, 2) }} | trim() takes at most 1 arguments, 2 were given",
-                "{{ '' | trim(c=2) }} | trim() got an unexpected keyword argument 'c'"
+                "{{ a.b }} => 'a' is undefined",
+                "{{ {}.b.c }} => 'dict object' has no attribute 'b'",
+                "{{ 'a' + 1 }} => can only concatenate str (not \"int\") to str",
+                "{{ [] + 1 }} => can only concatenate list (not \"int\") to list",
+                "{{ none + 1 }} => unsupported operand type(s) for +: 'NoneType' and 'int'",
+                "{{ 'a' < 1 }} => '<' not supported between instances of 'str' and 'int'",
+                "{{ [].append(1) }} => access to attribute 'append' of 'list' object is unsafe.",
+                "{{ ''.__class__() }} => access to attribute '__class__' of 'str' object is unsafe.",
+                "{{ 1 | random }} => the filter 'random' is not supported",
+                "{{ 1 | nothing }} => No filter named 'nothing'.",
+                "{{ 1 is nothing }} => No test named 'nothing'.",
+                "{{ lipsum() }} => lipsum() is not supported",
+                "{% include 'x' %} => the tag 'include' is not supported",
+                "{% for x in y %} => the template ends before else or endfor",
+                "{% what %} => unknown tag 'what'",
+                "{% break %} => break stands outside of a loop",
+                "{{ 'a => unexpected char \"'\" at 3",
+                "{{ (1] }} => unexpected ']', expected ')'",
+                "{{ }} => expected an expression, got '}}'",
+                "{{ '' | replace }} => replace() misses its argument 'old'",
+                "{{ '' | trim(1, 2) }} => trim() takes at most 1 arguments, 2 were given",
+                "{{ '' | trim(c=2) }} => trim() got an unexpected keyword argument 'c'"
             })
     void refusesInOneLineThatSaysWhy(String source, String why) {
         assertTrue(refusal(source).contains(why), refusal(source));
@@ -143,7 +144,7 @@ class TemplateTest {
     @Test
     void longTextsAndListsTakeRegularTime() {
         String many = "{{ 1 }} {# c #} {% if true %}x{% endif %}\n".repeat(20_000);
-        assertEquals(20_000, render(many).lines().count());
+        assertEquals("1  x".repeat(20_000), render(many));
         assertEquals("100000", render("{{ ('é😀' * 50000) | list | length }}"));
         assertEquals("99999", render("{% set s = '日本😀' * 33333 %}{% set n = namespace(c=0) %}"
                 + "{% for i in range(s | length) %}{% if s[i] %}{% set n.c = n.c + 1 %}{% endif %}{% endfor %}{{ n.c }}"));
