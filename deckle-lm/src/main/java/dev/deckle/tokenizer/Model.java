@@ -37,8 +37,8 @@ sealed interface Model permits BpeModel, Unigram, WordPiece, WordLevel {
         }
         return model.has("merges") ? "BPE"
                 : model.has("max_input_chars_per_word") ? "WordPiece"
-                : model.has("unk_token") ? "WordLevel"
-                : model.raw("vocab") instanceof JsonArray ? "Unigram" : "BPE";
+                        : model.has("unk_token") ? "WordLevel"
+                                : model.raw("vocab") instanceof JsonArray ? "Unigram" : "BPE";
     }
 
     static Vocabulary vocabulary(Fields model) {
@@ -51,8 +51,9 @@ sealed interface Model permits BpeModel, Unigram, WordPiece, WordLevel {
     private static Unigram unigram(Fields model) {
         JsonArray vocab = model.array("vocab");
         if (vocab.size() > Fields.MAX_ID) {
-            throw new IllegalArgumentException(model.where("vocab") + " has " + vocab.size() + " tokens; expected at most "
-                    + Fields.MAX_ID);
+            throw new IllegalArgumentException(
+                    model.where("vocab") + " has " + vocab.size() + " tokens; expected at most "
+                            + Fields.MAX_ID);
         }
         String[] tokens = new String[vocab.size()];
         double[] scores = new double[vocab.size()];

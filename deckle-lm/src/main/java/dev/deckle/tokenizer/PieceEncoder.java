@@ -56,7 +56,8 @@ sealed interface PieceEncoder {
             return Optional.of(new PieceScanner.Gpt2());
         }
         if (stages.size() == 1 && !last.useRegex()
-                && stages.getFirst() instanceof PreTokenizer.Split(TextPattern pattern, Behavior behavior, boolean invert)
+                && stages
+                        .getFirst() instanceof PreTokenizer.Split(TextPattern pattern, Behavior behavior, boolean invert)
                 && pattern instanceof TextPattern.Expression(Regex regex) && behavior == Behavior.ISOLATED && !invert) {
             return PieceScanner.ofRegex(regex.source());
         }

@@ -14,8 +14,8 @@ record PostProcessor(int[] before, int[] after) {
         return switch (stage.string("type")) {
             case "ByteLevel" -> NONE; // changes offsets only
             case "TemplateProcessing" -> template(stage, ids);
-            case "BertProcessing", "RobertaProcessing" ->
-                new PostProcessor(new int[] {pair(stage, "cls")}, new int[] {pair(stage, "sep")});
+            case "BertProcessing", "RobertaProcessing" -> new PostProcessor(new int[] {pair(stage, "cls")},
+                    new int[] {pair(stage, "sep")});
             case "Sequence" -> {
                 PostProcessor all = NONE;
                 for (Fields part : stage.list("processors")) {

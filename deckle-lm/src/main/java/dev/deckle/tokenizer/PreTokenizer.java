@@ -126,8 +126,8 @@ sealed interface PreTokenizer {
         }
     }
 
-    /// Cuts where the script changes. Kana counts as Han; spaces and what has no script go with what is before them, and
-    /// are lost where nothing is before them.
+    /// Cuts where the script changes. Kana counts as Han; spaces and what has no script go with what is before them,
+    /// and are lost where nothing is before them.
     record UnicodeScripts() implements PreTokenizer {
         @Override
         public void split(Piece piece, Consumer<Piece> out) {

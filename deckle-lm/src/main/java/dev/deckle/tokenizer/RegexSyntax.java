@@ -287,8 +287,8 @@ final class RegexSyntax {
                 at++;
                 return new One(CharSet.ANY);
             }
-            case 'K', 'G', 'X', 'k', 'g', 'y', 'Y', '1', '2', '3', '4', '5', '6', '7', '8', '9' ->
-                throw wrong("the unsupported \\" + c);
+            case 'K', 'G', 'X', 'k', 'g', 'y', 'Y', '1', '2', '3', '4', '5', '6', '7', '8',
+                    '9' -> throw wrong("the unsupported \\" + c);
             default -> {
                 CharSet set = classEscape();
                 return set != null ? new One(set) : literal(escaped(), ignoreCase);
@@ -435,8 +435,8 @@ final class RegexSyntax {
     private static void insert(TreeMap<Integer, Integer> points, int from, int to) {
         int first = from;
         int last = to;
-        for (var range = points.floorEntry(last); range != null && range.getValue() >= first;
-                range = points.floorEntry(last)) {
+        for (var range = points.floorEntry(last); range != null && range.getValue() >= first; range =
+                points.floorEntry(last)) {
             first = Math.min(first, range.getKey());
             last = Math.max(last, range.getValue());
             points.remove(range.getKey());
@@ -480,7 +480,8 @@ final class RegexSyntax {
                 insert(points, from, from);
                 return;
             }
-            if (regex.charAt(at) == '\\' && at + 1 < regex.length() && "sSdDwWhHpP".indexOf(regex.charAt(at + 1)) >= 0) {
+            if (regex.charAt(at) == '\\' && at + 1 < regex.length()
+                    && "sSdDwWhHpP".indexOf(regex.charAt(at + 1)) >= 0) {
                 throw wrong("a range that ends in a class");
             }
             int to = member();

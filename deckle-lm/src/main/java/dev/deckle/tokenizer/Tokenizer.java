@@ -22,8 +22,8 @@ import java.util.function.Supplier;
 /// rewrites what lies between them; a [PreTokenizer] cuts it into pieces; a [Model] turns each into ids; a
 /// [PostProcessor] puts special tokens around them. A [Decoder] leads back. Where text becomes bytes and the expression
 /// for the pieces is a known one, as in GPT-2, Llama 3 and Qwen, a [PieceScanner] and [Bpe] take the middle on UTF-8
-/// without an object per piece ([PieceEncoder]). A tokenizer is immutable and may be shared by threads: what an encoding
-/// needs for itself (the memory of known pieces) is borrowed from a pool.
+/// without an object per piece ([PieceEncoder]). A tokenizer is immutable and may be shared by threads: what an
+/// encoding needs for itself (the memory of known pieces) is borrowed from a pool.
 ///
 /// A tokenizer of bytes has no unknown token, and bytes that are not UTF-8 survive the round trip; others write U+FFFD
 /// for them, and may lose text: what the normalizer rewrites and what is unknown does not come back.
