@@ -51,6 +51,7 @@ final class Regex {
     private record Inner(boolean atomic, boolean behind, boolean negative, int min, int max) {}
 
     private final String source;
+    private final String shown; // in messages
     private final String where;
     private final List<int[]> program = new ArrayList<>();
     private final List<CharSet> sets = new ArrayList<>();
@@ -67,6 +68,7 @@ final class Regex {
     private Regex(String source, String where) {
         this.source = source;
         this.where = where;
+        shown = (source.length() > 120 ? source.substring(0, 120) + "..." : source).replaceAll("\\R", " ");
         emit(RegexSyntax.parse(source, where));
         add(MATCH, 0, 0);
         op = program.stream().mapToInt(i -> i[0]).toArray();
@@ -124,7 +126,7 @@ final class Regex {
     }
 
     private IllegalArgumentException tooLarge() {
-        return new IllegalArgumentException(where + " is an expression that is too large when written out: " + source);
+        return new IllegalArgumentException(where + " is an expression that is too large when written out: " + shown);
     }
 
     private void emit(Node node) {
@@ -308,7 +310,7 @@ final class Regex {
             int at = position;
             while (true) {
                 if (--steps < 0) {
-                    throw new IllegalStateException(where + ": the expression '" + source + "' takes more than "
+                    throw new IllegalStateException(where + ": the expression '" + shown + "' takes more than "
                             + STEPS_A_CHARACTER + " steps a character on a text of " + text.length + " characters");
                 }
                 boolean good = true;

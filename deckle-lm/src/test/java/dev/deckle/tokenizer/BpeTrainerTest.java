@@ -33,7 +33,8 @@ class BpeTrainerTest {
                 documents.add(Utf8.encode(text.toString()));
             }
             int size = 257 + random.nextInt(60);
-            assertEquals(byDefinition(documents, size), train(documents, ((BpeModel) size).definition().model()).merges());
+            var model = (BpeModel) train(documents, size).definition().model();
+            assertEquals(byDefinition(documents, size), model.merges());
         }
     }
 

@@ -88,14 +88,14 @@ class TokenizerKindsTest {
         assertEquals(text, all.append(stream.flush()).toString());
     }
 
-    /// One word of a million characters takes no model more than linear time: if one did, this would not end.
+    /// One word of 200 thousand characters: a model or expression of quadratic time would take minutes for it.
     @ParameterizedTest
     @MethodSource("kinds")
     void aHugeWordIsNoTrap(Path kind) throws IOException {
         Tokenizer tokenizer = Tokenizer.load(kind);
         for (String letter : List.of("a", "A", " ", "手", "-")) {
             try {
-                assertTrue(tokenizer.encode(letter.repeat(1_000_000)).length <= 3_000_000, letter);
+                assertTrue(tokenizer.encode(letter.repeat(200_000)).length <= 600_010, letter);
             } catch (IllegalArgumentException e) {
                 assertTrue(e.getMessage().startsWith("the tokenizer does not know '" + letter), e::getMessage);
             }
@@ -111,7 +111,7 @@ class TokenizerKindsTest {
         int stages = head.indexOf("\"vocab\"");
         var random = new Random(kind.getFileName().hashCode());
         Path file = folder.resolve("tokenizer.json");
-        for (int i = 0; i < 150; i++) {
+        for (int i = 0; i < 40; i++) {
             byte[] damaged = bytes.clone();
             for (int n = 1 + random.nextInt(3); n > 0; n--) {
                 int where = random.nextInt(i % 2 == 0 ? damaged.length : Math.min(stages, damaged.length));
