@@ -117,7 +117,8 @@ class ModelTest {
     @Test
     void manyReadersOfTwoModels() throws Exception {
         Path other = make("other", 4);
-        try (Model a = Model.load(folder); Model b = Model.load(other);
+        try (Model a = Model.load(folder);
+                Model b = Model.load(other);
                 ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor()) {
             List<Model> models = List.of(a, b);
             List<String> alone = new ArrayList<>();
