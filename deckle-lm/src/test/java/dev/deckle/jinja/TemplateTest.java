@@ -147,6 +147,7 @@ class TemplateTest {
         assertEquals("1  x".repeat(20_000), render(many));
         assertEquals("100000", render("{{ ('é😀' * 50000) | list | length }}"));
         assertEquals("99999", render("{% set s = '日本😀' * 33333 %}{% set n = namespace(c=0) %}"
-                + "{% for i in range(s | length) %}{% if s[i] %}{% set n.c = n.c + 1 %}{% endif %}{% endfor %}{{ n.c }}"));
+                + "{% for i in range(s | length) %}{% if s[i] %}{% set n.c = n.c + 1 %}{% endif %}{% endfor %}"
+                + "{{ n.c }}"));
     }
 }
