@@ -455,7 +455,7 @@ final class Regex {
         private void push(int pc, int position, int least) {
             if (top + 3 > stack.length) {
                 if (top > MAX_STACK) {
-                    throw new IllegalStateException(where + ": the expression '" + source
+                    throw new IllegalStateException(where + ": the expression '" + shown
                             + "' keeps too much to try on a text of " + text.length + " characters");
                 }
                 stack = Arrays.copyOf(stack, stack.length * 2);
