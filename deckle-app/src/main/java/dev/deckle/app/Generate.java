@@ -182,6 +182,8 @@ final class Generate extends Verb {
             double seconds = (System.nanoTime() - start) / 1e9;
             long tokens = made.stream().mapToLong(c -> c.ids.length - all.get(c.prompt).ids().length).sum();
             work.show(made, tokens / seconds);
+        } catch (IllegalStateException | IllegalArgumentException e) {
+            throw of(model, e);
         }
         return Deckle.DONE;
     }

@@ -12,6 +12,7 @@ import dev.deckle.kernel.Team;
 import dev.deckle.random.Generator;
 import dev.deckle.tensor.DType;
 import dev.deckle.tensor.Functional;
+import dev.deckle.tensor.Op;
 import dev.deckle.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -80,6 +81,8 @@ class BackendsTest {
                             in -> Functional.attention(in.get(0), in.get(1), in.get(2), Optional.empty(), true,
                                     1 + n / 2, 0.4)));
                 }
+                all.add(new Case("attention one query" + at, new int[][] {{2, 12, 1, 5}, {2, 2, n, 5}, {2, 2, n, 3}},
+                        in -> Functional.attention(in.get(0), in.get(1), in.get(2), Optional.empty(), true, 0.4)));
                 all.add(new Case("attention masked" + at,
                         new int[][] {{1, 3, 4, n}, {1, 3, m, n}, {1, 3, m, n}, {4, m}},
                         in -> Functional.attention(in.get(0), in.get(1), in.get(2), Optional.of(in.get(3).detach()),
@@ -159,6 +162,48 @@ class BackendsTest {
             });
             same(run(plain, DType.F64, false), run(c, DType.F64, false));
         }));
+    }
+
+    /// Blocks in and out of order, rows of other lengths than their blocks' and shorter than the queries, windows;
+    /// one query, for which heads are folded, and several.
+    @TestFactory
+    Stream<DynamicTest> attentionOverBlocks() {
+        return Stream.of(1, 3, 70).flatMap(t -> Stream.of(1, 7, 64).flatMap(size -> Stream.of(0, 5, 40).map(
+                window -> DynamicTest.dynamicTest(t + " queries, blocks of " + size + ", window " + window, () -> {
+                    int n = Math.ceilDiv(300, size);
+                    long[] table = new long[3 * n];
+                    for (int i = 0; i < n; i++) {
+                        table[i] = i; // in a row
+                        table[n + i] = i % 2 == 0 ? n - 1 - i / 2 : i / 2; // in no order
+                        table[2 * n + i] = i < 2 ? 2 - i : 1_000_000; // too short for these to be looked at
+                    }
+                    long[] lengths = {300, 257, Math.min(2, 2 * size - 1)};
+                    List<Tensor> results = new ArrayList<>();
+                    for (DType type : new DType[] {DType.F64, DType.F32}) {
+                        Generator random = new Generator(1);
+                        Tensor q = random.randn(3, 12, t, 9).to(type);
+                        Tensor k = random.randn(n + 1, size, 2, 9).to(type);
+                        Tensor v = random.randn(n + 1, size, 2, 5).to(type);
+                        Tensor y = Functional.pagedAttention(q, k, v, Tensor.of(table, 3, n), Tensor.of(lengths, 3),
+                                window, 0.3);
+                        results.add(y);
+                        if (type == DType.F64) {
+                            var op = new Op.PagedAttention(q, k, v, Tensor.of(table, 3, n), Tensor.of(lengths, 3),
+                                    window, 0.3);
+                            same(List.of(Definitions.of(op).orElseThrow()), List.of(y));
+                        } else {
+                            for (Door.Backend b : Door.current().backends()) {
+                                if (b.kernels().isPresent()) {
+                                    same(results.subList(0, 1),
+                                            List.of(Door.only(b.name()).during(() -> Functional.pagedAttention(q,
+                                                    k, v, Tensor.of(table, 3, n), Tensor.of(lengths, 3), window,
+                                                    0.3))));
+                                }
+                            }
+                        }
+                    }
+                    same(results.subList(0, 1), results.subList(1, 2));
+                }))));
     }
 
     @AfterEach

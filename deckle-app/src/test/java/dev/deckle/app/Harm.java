@@ -13,6 +13,7 @@ import java.util.regex.Pattern;
 record Harm(String name, Part part, Outcome outcome, Pattern told, Body body) {
     enum Part {
         MODEL,
+        NUMBERS,
         TOKENIZER,
         CHAT,
         GENERATION

@@ -166,8 +166,8 @@ final class HarmToFiles {
                 only("adapter_config.json", "{\"base_model_name_or_path\": \"" + "x\\u001b".repeat(1000) + "\"}",
                         "adapter"),
                 only("adapter_config.json", "[", "adapter"),
-                only("tokenizer.model", "", "SentencePiece", Part.TOKENIZER),
-                only("vocab.json", "{}", "tokenizer\\.json", Part.TOKENIZER),
+                only("tokenizer.model", "", "tokenizer\\.(model|json)|config\\.json", Part.TOKENIZER),
+                only("vocab.json", "{}", "tokenizer\\.json|config\\.json", Part.TOKENIZER),
                 only("consolidated.safetensors", "", "consolidated\\.safetensors"),
                 only("README.md", "", ""));
     }

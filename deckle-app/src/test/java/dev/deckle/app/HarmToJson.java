@@ -243,9 +243,9 @@ final class HarmToJson {
         }
         // more memory than there is: refused before any is asked for
         all.add(config("{\"vocab_size\":2147483647,\"hidden_size\":1048576,\"n_embd\":1048576}", "config\\.json"));
-        all.add(config("{\"num_hidden_layers\":10000,\"n_layer\":10000}", "missing"));
+        all.add(config("{\"num_hidden_layers\":10000,\"n_layer\":10000}", "config\\.json"));
         all.add(config("{\"num_experts\":16384,\"num_local_experts\":16384,\"n_routed_experts\":16384,"
-                + "\"n_layer\":9999,\"num_hidden_layers\":9999}", "missing"));
+                + "\"n_layer\":9999,\"num_hidden_layers\":9999}", "config\\.json"));
         all.add(config("{\"model_type\":\"mamba\"}", "model_type is \"mamba\", expected one of"));
         all.add(config("{\"model_type\":null}", "model_type"));
         all.add(config("{\"model_type\":[\"llama\"]}", "model_type"));

@@ -1,6 +1,7 @@
 package dev.deckle.app;
 
 import static dev.deckle.app.Harm.Part.MODEL;
+import static dev.deckle.app.Harm.Part.NUMBERS;
 import static dev.deckle.app.Harm.either;
 import static dev.deckle.app.Harm.refused;
 
@@ -228,7 +229,7 @@ final class HarmToWeights {
                     parts.header.add(other, tensor);
                     return "";
                 })),
-                refused("NaN or infinity", MODEL, "holds NaN or infinity|are too large", (folder, random) -> {
+                refused("NaN or infinity", NUMBERS, "holds NaN or infinity|are too large", (folder, random) -> {
                     String first = one(random, List.of("embed_tokens.weight", "wte.weight", "norm.weight"));
                     Parts parts = Parts.of(folder, random);
                     for (String name : parts.header.keySet()) { // a norm's weight is in every result
@@ -238,7 +239,7 @@ final class HarmToWeights {
                     }
                     return bits(parts, parts.tensor(random), random);
                 }),
-                either("one that is not finite", MODEL, bits(0x7f800000, 0x7f80)),
+                either("one that is not finite", NUMBERS, bits(0x7f800000, 0x7f80)),
                 either("a huge one", MODEL, bits(Float.floatToIntBits(3e38f), 0x7bff)));
     }
 

@@ -5,6 +5,7 @@ import com.google.gson.JsonElement;
 import com.google.gson.JsonNull;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonPrimitive;
+import dev.deckle.io.Shown;
 import dev.deckle.jinja.Template;
 import dev.deckle.jinja.TemplateException;
 import dev.deckle.json.StrictJson;
@@ -36,6 +37,7 @@ import java.util.concurrent.ConcurrentHashMap;
 /// ```
 public final class ChatTemplate {
     private static final long LARGEST_TEMPLATE = 4 << 20;
+    private static final int LONGEST_COMPLAINT = 250; // characters of raise_exception
     private static final long LARGEST_CONFIG = 64 << 20;
 
     /// @param where what messages call it
@@ -99,7 +101,7 @@ public final class ChatTemplate {
                 variables,
                 Map.of(
                         "raise_exception", message -> {
-                            throw new TemplateException(message);
+                            throw new TemplateException(Shown.brief(message, LONGEST_COMPLAINT));
                         },
                         "strftime_now", format -> Strftime.format(format, ZonedDateTime.now(clock))));
     }

@@ -66,7 +66,7 @@ public record GenerationConfig(
     /// @throws IOException if a file cannot be read
     /// @throws IllegalArgumentException naming file, key, what was found and what was expected
     public static GenerationConfig read(Path folder) throws IOException {
-        List<Integer> ends = ConfigReader.open(folder.resolve("config.json")).integers("eos_token_id");
+        List<Integer> ends = ConfigReader.ofModel(folder).integers("eos_token_id");
         Path file = folder.resolve("generation_config.json");
         if (!TextFile.exists(file)) {
             return new GenerationConfig(Optional.empty(), Optional.empty(), Optional.empty(), Optional.empty(),

@@ -8,6 +8,7 @@ import dev.deckle.io.Shown;
 import dev.deckle.json.StrictJson;
 import dev.deckle.json.TextFile;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -23,6 +24,20 @@ public final class ConfigReader {
     private ConfigReader(String where, JsonObject json) {
         this.where = where;
         this.json = json;
+    }
+
+    /// The `config.json` of a model folder.
+    ///
+    /// @throws IOException if it is not there, saying what is there instead, or no JSON object
+    public static ConfigReader ofModel(Path folder) throws IOException {
+        if (!Files.isDirectory(folder)) {
+            throw new IOException(folder + ": there is no such model folder");
+        }
+        Path file = folder.resolve("config.json");
+        if (!TextFile.exists(file)) {
+            throw new IOException(file + ": there is no such file" + WeightFiles.foreign(folder));
+        }
+        return open(file);
     }
 
     /// Reads a file.

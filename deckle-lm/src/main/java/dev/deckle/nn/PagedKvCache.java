@@ -27,7 +27,7 @@ import java.util.stream.IntStream;
 ///   the sequences overwrite each other's newest position. And copying it for every fork: only writers need a copy.
 public final class PagedKvCache extends CacheRows {
     /// Positions in a block, unless told otherwise.
-    public static final int BLOCK_SIZE = 32;
+    public static final int BLOCK_SIZE = 64;
 
     private final PagedMemory memory;
     private final Users users;

@@ -1,9 +1,9 @@
 package dev.deckle.tokenizer;
 
+import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonPrimitive;
 import dev.deckle.tokenizer.AddedTokens.Added;
-import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -56,44 +56,49 @@ final class AddedVocabulary {
         }
     }
 
-    /// What `transformers` adds: the tokens of `added_tokens_decoder`, whose flags count, and special tokens named by
-    /// their roles that are none yet.
-    void readConfig(JsonObject config) {
-        var fields = new Fields(config, "tokenizer_config.json: ");
+    /// What `transformers` adds: the tokens of `added_tokens_decoder`, whose flags count, then the special tokens that
+    /// the keys name: the seven usual roles, others that end in `_token`, and lists of more.
+    void readConfig(Fields config) {
         startAdding();
-        if (fields.has("added_tokens_decoder")) {
+        if (config.has("added_tokens_decoder")) {
             var byId = new TreeMap<Integer, Fields>();
-            Fields listed = fields.fields("added_tokens_decoder");
+            Fields listed = config.fields("added_tokens_decoder");
             for (String id : listed.object().keySet()) {
-                byId.put(Fields.id(id.matches("\\d+") ? new JsonPrimitive(Long.parseLong("0" + id.substring(
-                        Math.max(0, id.length() - 17)))) : new JsonPrimitive(id), listed.where(id)), listed.fields(id));
+                if (!id.matches("\\d{1,8}")) {
+                    throw new IllegalArgumentException(listed.where(id) + " is no id");
+                }
+                byId.put(Integer.parseInt(id), listed.fields(id));
             }
             byId.forEach((id, token) -> add(token(token, id), token.path()));
         }
         for (String role : ROLES) {
-            if (fields.has(role)) {
-                named(fields, role);
+            if (config.has(role)) {
+                special(config.raw(role), config.where(role), true);
             }
         }
-        String key = fields.has("extra_special_tokens") ? "extra_special_tokens" : "additional_special_tokens";
-        if (fields.has(key) && fields.raw(key).isJsonArray()) {
-            var names = new ArrayList<String>();
-            fields.array(key).forEach(e -> names.add(e instanceof JsonObject o
-                    ? Fields.of(o, fields.where(key)).string("content")
-                    : Fields.string(e, fields.where(key))));
-            names.forEach(name -> special(name, fields.where(key)));
+        for (String key : config.object().keySet()) {
+            if (key.endsWith("_token") && !ROLES.contains(key) && config.raw(key) instanceof JsonPrimitive p
+                    && p.isString()) {
+                special(p, config.where(key), true);
+            }
+        }
+        String key = config.has("extra_special_tokens") ? "extra_special_tokens" : "additional_special_tokens";
+        if (config.raw(key) instanceof JsonObject named) {
+            named.entrySet().forEach(e -> special(e.getValue(), config.where(key), true));
+        } else if (config.has(key)) {
+            config.array(key).forEach(e -> special(e, config.where(key), false));
         }
     }
 
-    private void named(Fields fields, String role) {
-        boolean object = fields.raw(role) instanceof JsonObject;
-        String content = object ? fields.fields(role).string("content") : fields.string(role);
-        special(content, fields.where(role));
-    }
-
-    private void special(String content, String where) {
-        if (!tokens.containsKey(content)) {
-            add(new Added(0, content, true, false, false, false, false), where);
+    /// Adds a special token that is a string or an object with flags. One that is there stays as it is, but is special
+    /// if it has a role.
+    private void special(JsonElement token, String where, boolean role) {
+        Added named = token instanceof JsonObject o ? token(Fields.of(o, where), 0)
+                : new Added(0, Fields.string(token, where), true, false, false, false, false);
+        Added there = tokens.getOrDefault(named.content(), named);
+        if (there == named || role) {
+            add(new Added(0, there.content(), true, there.normalized(), there.singleWord(), there.lstrip(),
+                    there.rstrip()), where);
         }
     }
 

@@ -163,8 +163,7 @@ final class RegexSyntax {
             }
             case '[' -> {
                 at++;
-                CharSet set = set(0);
-                return new One(ignoreCase ? set.ignoringCase() : set);
+                return new One(set(0, ignoreCase));
             }
             case '.' -> {
                 at++;
@@ -373,7 +372,9 @@ final class RegexSyntax {
     }
 
     /// What stands behind an opening bracket, its end included.
-    private CharSet set(int nested) {
+    ///
+    /// @param ignoreCase of the members, before the set is negated
+    private CharSet set(int nested, boolean ignoreCase) {
         if (nested > MAX_DEPTH) {
             throw wrong("sets nested more than " + MAX_DEPTH + " deep");
         }
@@ -399,9 +400,17 @@ final class RegexSyntax {
             throw wrong("a set that does not end");
         }
         joined.add(union(parts, points));
-        CharSet set = new CharSet(c -> joined.stream().allMatch(s -> s.test(c)));
-        if (joined.size() == 1) {
-            set = joined.getFirst();
+        CharSet[] all = joined.toArray(CharSet[]::new);
+        CharSet set = all.length == 1 ? all[0] : new CharSet(c -> {
+            for (CharSet one : all) {
+                if (!one.test(c)) {
+                    return false;
+                }
+            }
+            return true;
+        });
+        if (ignoreCase) {
+            set = set.ignoringCase();
         }
         return negated ? set.not() : set;
     }
@@ -449,7 +458,7 @@ final class RegexSyntax {
             }
         }
         if (take("[")) {
-            parts.add(set(nested + 1));
+            parts.add(set(nested + 1, false));
             return;
         }
         if (take("\\")) {

@@ -14,6 +14,7 @@ import java.nio.file.StandardCopyOption;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
+import java.util.List;
 import java.util.Optional;
 
 /// The two files of a tokenizer, kept as they were read so that they can be written again.
@@ -34,13 +35,31 @@ record TokenizerFiles(JsonObject json, JsonObject config, TokenizerJson.Definiti
         boolean folder = Files.isDirectory(fileOrFolder);
         Path file = folder ? fileOrFolder.resolve(JSON) : fileOrFolder;
         Path configFile = file.resolveSibling(CONFIG);
+        if (folder && !TextFile.exists(file)) {
+            throw new IOException(file + ": no such file" + instead(fileOrFolder));
+        }
         JsonObject config = TextFile.exists(configFile) ? parse(configFile) : new JsonObject();
         JsonObject json = parse(file);
         try {
             return new TokenizerFiles(json, config);
         } catch (IllegalArgumentException e) {
-            throw new IOException(file + ": " + e.getMessage().replaceAll("\\R", " "), e);
+            String message = e.getMessage().replaceAll("\\R", " ");
+            boolean inConfig = message.startsWith(CONFIG + ": ");
+            throw new IOException(inConfig ? configFile + message.substring(CONFIG.length()) : file + ": " + message,
+                    e);
         }
+    }
+
+    /// What there is in place of `tokenizer.json`, and what to do.
+    private static String instead(Path folder) {
+        for (String other : List.of("tokenizer.model", "vocab.json", "vocab.txt", "tekken.json")) {
+            if (Files.exists(folder.resolve(other))) {
+                return "; there is " + other
+                        + ", which does not say how text is cut: AutoTokenizer.from_pretrained(...)"
+                        + ".save_pretrained(...) of transformers writes a tokenizer.json";
+            }
+        }
+        return "";
     }
 
     void write(Path folder) throws IOException {

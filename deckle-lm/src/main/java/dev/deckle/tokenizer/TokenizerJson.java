@@ -26,9 +26,9 @@ final class TokenizerJson {
         Model model = Model.read(root.fields("model"));
         var added = new AddedVocabulary(model.vocabulary());
         added.read(root);
-        added.readConfig(config);
-        return new Definition(added.tokens(),
-                new Fields(config, "tokenizer_config.json: ").flag("split_special_tokens", false),
+        var configured = new Fields(config, "tokenizer_config.json: ");
+        added.readConfig(configured);
+        return new Definition(added.tokens(), configured.flag("split_special_tokens", false),
                 root.has("normalizer") ? Normalizer.read(root.fields("normalizer"))
                         : new Normalizer.Sequence(List.of()),
                 root.has("pre_tokenizer") ? PreTokenizer.read(root.fields("pre_tokenizer"))

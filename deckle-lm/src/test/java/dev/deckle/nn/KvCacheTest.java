@@ -15,6 +15,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.Random;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -118,6 +119,235 @@ class KvCacheTest {
                 assertEquals(contiguous.length(), paged.length());
             }
             assertTrue(reordered > 5);
+        }
+    }
+
+    /// Layers with windows of odd sizes, one without, fed pieces of all sizes, cut back to before the last of them and
+    /// with rows in another order: attention is as over everything.
+    @ParameterizedTest
+    @ValueSource(longs = {1, 2, 3})
+    void aWindowIsAllThatIsKept(long seed) {
+        Random choice = new Random(seed);
+        Generator random = new Generator(seed);
+        List<Integer> windows = List.of(1, 7, 0, 16);
+        try (KvCache cache = new ContiguousKvCache(1200, windows)) {
+            List<Tensor> keys = new ArrayList<>();
+            List<Tensor> values = new ArrayList<>();
+            for (int layer = 0; layer < windows.size(); layer++) {
+                keys.add(fresh(random, 2, 1200, D));
+                values.add(fresh(random, 2, 1200, E));
+            }
+            int before = 0;
+            while (cache.length() < 1180) {
+                int from = cache.length();
+                int t = 1 + choice.nextInt(choice.nextInt(9) == 0 ? 20 : 2);
+                for (int layer = 0; layer < windows.size(); layer++) {
+                    Tensor q = random.randn(2, 6, t, D);
+                    var how = new ScaledDotProductAttention(0.4, true, windows.get(layer), 0, new Dropout(0));
+                    Tensor expected = how.forward(q, keys.get(layer).slice(2, 0, from + t),
+                            values.get(layer).slice(2, 0, from + t), Optional.empty(), Pass.evaluate());
+                    Tensor actual = cache.attend(layer, q, keys.get(layer).slice(2, from, from + t),
+                            values.get(layer).slice(2, from, from + t), how, Pass.decode(cache));
+                    assertArrayEquals(expected.toFloats(), actual.toFloats(), 1e-5f);
+                }
+                cache.advance(t);
+                if (choice.nextInt(6) == 0) {
+                    cache.truncate(before > 0 ? from : cache.length());
+                }
+                if (choice.nextInt(20) == 0) {
+                    cache.reorder(1, 0);
+                    keys.replaceAll(k -> Plain.rows(k, 1, 0));
+                    values.replaceAll(v -> Plain.rows(v, 1, 0));
+                }
+                before = from;
+            }
+            String m = assertThrows(IllegalStateException.class, () -> cache.truncate(100)).getMessage();
+            assertTrue(m.startsWith("the cache cannot be cut from " + cache.length()
+                    + " to 100 positions: layer 0 with a window of 1 would need position 100 again"), m);
+            cache.truncate(before);
+        }
+    }
+
+    @Test
+    void windowsBoundTheMemory() {
+        Generator random = new Generator(1);
+        try (KvCache cache = KvCache.Kind.CONTIGUOUS.open(1000, 1, List.of(7, 64))) {
+            long bytes = 0;
+            while (cache.length() < 1000) {
+                for (int layer = 0; layer < 2; layer++) {
+                    KvCache.KeysValues all = cache.append(layer, fresh(random, 1, 1, D), fresh(random, 1, 1, E));
+                    assertEquals(Math.min(cache.length() + 1, layer == 0 ? 7 : 64), all.keys().dim(2));
+                }
+                cache.advance(1);
+                bytes = cache.length() == 100 ? cache.bytes() : bytes;
+            }
+            assertEquals(bytes, cache.bytes());
+            assertTrue(bytes < G * (D + E) * 4 * 2 * (7 + 64 + 32), bytes + " bytes for two windows");
+        }
+    }
+
+    /// Rows that begin at different places, as they would be alone, through both caches, read in place and gathered.
+    @ParameterizedTest
+    @EnumSource(KvCache.Kind.class)
+    void paddingIsNotThere(KvCache.Kind kind) {
+        Generator random = new Generator(1);
+        int[] padding = {0, 64, 65, 3, 77};
+        try (KvCache cache = kind.open(140, 5)) {
+            cache.pad(padding);
+            Tensor k = fresh(random, 5, 140, D);
+            Tensor v = fresh(random, 5, 140, E);
+            int from = 0;
+            int[] rows = {0, 1, 2, 3, 4};
+            for (int to : new int[] {66, 78, 79, 110, 140}) {
+                int t = to - from;
+                Pass pass = Pass.decode(cache);
+                Tensor q = random.randn(rows.length, 4, t, D);
+                var how = new ScaledDotProductAttention(0.4, true, 33, 0, new Dropout(0));
+                Tensor news = k.slice(2, from, to);
+                Tensor newValues = v.slice(2, from, to);
+                Tensor y = cache.attend(0, q, news, newValues, how, pass);
+                KvCache.KeysValues all = cache.append(0, news, newValues); // the same once more, not advanced
+                Tensor gathered = how.forward(q, all.keys(), all.values(), pass.mask(t, to), pass);
+                for (int r = 0; r < rows.length; r++) {
+                    int p = Math.min(padding[rows[r]], to);
+                    int first = Math.max(0, p - from); // the first query that is there
+                    if (first < t) {
+                        Tensor alone = how.forward(q.slice(0, r, r + 1).slice(2, first, t),
+                                k.slice(0, r, r + 1).slice(2, p, to), v.slice(0, r, r + 1).slice(2, p, to),
+                                Optional.empty(), Pass.evaluate());
+                        assertArrayEquals(alone.toFloats(), there(y, r, first), 1e-5f);
+                        assertArrayEquals(alone.toFloats(), there(gathered, r, first), 1e-5f);
+                    }
+                    assertEquals(Math.max(0, to - 1 - p), pass.positions(t).orElseThrow().toLongs()[r * t + t - 1]);
+                }
+                cache.advance(t);
+                if (to == 79) {
+                    rows = new int[] {4, 2, 0};
+                    cache.reorder(rows);
+                    k = Plain.rows(k, rows);
+                    v = Plain.rows(v, rows);
+                    assertArrayEquals(new int[] {77, 65, 0}, cache.padding());
+                }
+                from = to;
+            }
+        }
+    }
+
+    private static float[] there(Tensor y, int row, int first) {
+        return y.slice(0, row, row + 1).slice(2, first, y.dim(2)).toFloats();
+    }
+
+    @Test
+    void paddingComesFirst() {
+        Generator random = new Generator(1);
+        try (KvCache cache = new ContiguousKvCache(9)) {
+            cache.pad(0, 0);
+            assertEquals(0, cache.padding().length);
+            assertTrue(Pass.decode(cache).mask(1, 1).isEmpty() && Pass.decode(cache).positions(3).isEmpty());
+            assertThrows(IndexOutOfBoundsException.class, () -> cache.pad(9, 1));
+            cache.pad(2, 0);
+            assertThrows(IllegalArgumentException.class,
+                    () -> cache.append(0, fresh(random, 3, 1, D), fresh(random, 3, 1, E)));
+        }
+        try (KvCache cache = new ContiguousKvCache(9)) {
+            cache.append(0, fresh(random, 2, 4, D), fresh(random, 2, 4, E));
+            cache.advance(4);
+            assertThrows(IllegalStateException.class, () -> cache.pad(1, 0));
+        }
+    }
+
+    /// 200 sequences of lengths from 1 to 2048: what their blocks hold beyond them.
+    @Test
+    void littleIsWasted() {
+        Random random = new Random(1);
+        BlockPool pool = new BlockPool(200 * 2048 / PagedKvCache.BLOCK_SIZE, PagedKvCache.BLOCK_SIZE);
+        long positions = 0;
+        for (int i = 0; i < 200; i++) {
+            int length = 1 + random.nextInt(2048);
+            new BlockTable(pool).write(0, length);
+            positions += length;
+        }
+        double wasted = 1 - (double) positions / ((long) pool.used() * pool.blockSize());
+        assertTrue(wasted < 0.04, wasted + " is wasted");
+        assertTrue(wasted > 0.01, wasted + " is too good to be true");
+    }
+
+    private static int[] ids(int from, int n) {
+        return IntStream.range(from, from + n).toArray();
+    }
+
+    /// Whole blocks only, never the last token, and of several rows what all of them have.
+    @Test
+    void aMemoryKnowsWhatItHasSeen() {
+        Generator random = new Generator(1);
+        try (PagedMemory memory = new PagedMemory(new BlockPool(10, 4))) {
+            Tensor k = fresh(random, 1, 10, D);
+            Tensor v = fresh(random, 1, 10, E);
+            try (KvCache first = new PagedKvCache(20, memory)) {
+                assertEquals(0, first.reuse(List.of(ids(0, 10))));
+                first.append(0, k, v);
+                first.advance(10);
+                first.remember(0, ids(0, 10));
+            }
+            assertEquals(2, memory.pool().used(), "two whole blocks; the third was nobody's after the end");
+            for (int[] expected : new int[][] {{10, 8}, {9, 8}, {8, 7}, {5, 4}, {4, 3}, {3, 0}}) {
+                try (KvCache again = new PagedKvCache(20, memory)) {
+                    assertEquals(expected[1], again.reuse(List.of(ids(0, expected[0]))));
+                }
+            }
+            try (KvCache other = new PagedKvCache(20, memory)) {
+                assertEquals(0, other.reuse(List.of(ids(4, 9))), "the same tokens at another place");
+            }
+            try (KvCache both = new PagedKvCache(20, memory)) {
+                both.pad(0, 5);
+                assertEquals(8, both.reuse(List.of(ids(0, 13), ids(0, 8))), "8 of one, 5 + 7 of the other");
+                assertEquals(8, both.length());
+                Tensor k2 = fresh(random, 2, 5, D);
+                Tensor v2 = fresh(random, 2, 5, E);
+                KvCache.KeysValues all = both.append(0, k2, v2);
+                assertArrayEquals(k.slice(2, 0, 8).toFloats(), all.keys().slice(0, 0, 1).slice(2, 0, 8).toFloats());
+                assertArrayEquals(v.slice(2, 0, 3).toFloats(), all.values().slice(0, 1, 2).slice(2, 5, 8).toFloats());
+                assertArrayEquals(k2.slice(0, 1, 2).toFloats(), all.keys().slice(0, 1, 2).slice(2, 8, 13).toFloats());
+            }
+            assertEquals(2, memory.pool().used());
+            try (KvCache wrong = new PagedKvCache(20, memory)) {
+                String m = assertThrows(IllegalArgumentException.class,
+                        () -> wrong.append(0, fresh(random, 1, 1, D + 2), fresh(random, 1, 1, E))).getMessage();
+                assertTrue(m.contains("is it another model's?"), m);
+            }
+        }
+    }
+
+    /// Nobody's blocks are given up for those who need them, the least recently used first and ends before beginnings.
+    @Test
+    void whatWasUsedLongestAgoIsForgottenFirst() {
+        Generator random = new Generator(1);
+        try (PagedMemory memory = new PagedMemory(new BlockPool(6, 4))) {
+            for (int start : new int[] {0, 100}) {
+                try (KvCache cache = new PagedKvCache(20, memory)) {
+                    cache.append(0, fresh(random, 1, 12, D), fresh(random, 1, 12, E));
+                    cache.advance(12);
+                    cache.remember(0, ids(start, 12));
+                }
+            }
+            assertEquals(6, memory.pool().used());
+            try (KvCache again = new PagedKvCache(20, memory)) {
+                assertEquals(11, again.reuse(List.of(ids(0, 12)))); // now the other is the oldest
+            }
+            try (KvCache needs = new PagedKvCache(20, memory)) {
+                needs.append(0, fresh(random, 1, 8, D), fresh(random, 1, 8, E));
+            }
+            try (KvCache kept = new PagedKvCache(20, memory)) {
+                assertEquals(11, kept.reuse(List.of(ids(0, 12))));
+            }
+            try (KvCache left = new PagedKvCache(20, memory)) {
+                assertEquals(4, left.reuse(List.of(ids(100, 12))), "its beginning is what is left of it");
+            }
+            try (KvCache large = new PagedKvCache(40, memory)) {
+                assertThrows(IllegalStateException.class,
+                        () -> large.append(0, fresh(random, 1, 25, D), fresh(random, 1, 25, E)));
+                large.append(0, fresh(random, 1, 24, D), fresh(random, 1, 24, E));
+            }
         }
     }
 

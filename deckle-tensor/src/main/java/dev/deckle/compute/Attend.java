@@ -11,6 +11,7 @@ import dev.deckle.tensor.Tensor;
 import java.lang.ref.Reference;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.IntStream;
 
 /// Attention by tiles, on operands in any order of memory whose last dimension lies together.
 public final class Attend {
@@ -37,9 +38,10 @@ public final class Attend {
         Tensor table = Pointwise.contiguous(op.table());
         Tensor y = Tensor.empty(q.dtype(), Shape.of(q.dim(0), q.dim(2), q.dim(1), v.dim(3))).transpose(1, 2);
         Tensor lse = Tensor.empty(q.dtype(), q.shape().slice(0, 3));
-        var shape = new FlashAttention.Shape(q.dtype(), q.dim(0), q.dim(1), k.dim(2), q.dim(2), 0, q.dim(3), v.dim(3),
-                op.scale(), 0, op.window(), FlashAttention.View.NONE);
         int[] lengths = lengths(op);
+        int longest = IntStream.of(lengths).max().orElse(0);
+        var shape = new FlashAttention.Shape(q.dtype(), q.dim(0), q.dim(1), k.dim(2), q.dim(2), longest, q.dim(3),
+                v.dim(3), op.scale(), longest - q.dim(2), op.window(), FlashAttention.View.NONE);
         flash(q.dtype()).forward(shape, lengths, view(q), blocks(k, table), blocks(v, table), view(y), lse.address(),
                 Team.shared());
         keepAlive(q, k, v, y, table, lse);

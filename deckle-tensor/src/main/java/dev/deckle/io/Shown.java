@@ -13,11 +13,12 @@ public final class Shown {
 
     /// The same with a length of its own.
     public static String brief(String text, int most) {
-        if (text.length() <= most) {
-            return escaped(text);
+        String s = escaped(text.length() <= most ? text : text.substring(0, most + 1));
+        if (s.length() <= most) {
+            return s;
         }
-        int end = Character.isHighSurrogate(text.charAt(most - 1)) ? most - 1 : most;
-        return escaped(text.substring(0, end)) + "...";
+        int end = Character.isHighSurrogate(s.charAt(most - 1)) ? most - 1 : most;
+        return s.substring(0, end) + "...";
     }
 
     /// With escapes for what is not to be printed: control and format characters, ends of lines, halves of pairs.

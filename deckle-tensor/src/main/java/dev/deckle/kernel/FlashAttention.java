@@ -56,6 +56,11 @@ public final class FlashAttention {
         /// No array, where a mask is optional.
         public static final View NONE = new View(0, 0, 0, 0);
 
+        /// One row of each of n heads as the n rows of one head.
+        private View folded(int n) {
+            return new View(address, batchStride, headStride * n, headStride);
+        }
+
         @Override
         public long at(DType t, int batch, int head, int row) {
             return address + t.bytes() * (batch * batchStride + head * headStride + row * rowStride);
@@ -112,6 +117,7 @@ public final class FlashAttention {
             DType t, int batch, int heads, int kvHeads, int queries, int keys, int dim, int valueDim,
             double scale, long causalOffset, int window, View mask) {
         public static final long NOT_CAUSAL = Integer.MAX_VALUE;
+        private static final int LEAST_TASKS = 8;
 
         public Shape {
             if (kvHeads < 1 || heads % kvHeads != 0) {
@@ -121,10 +127,28 @@ public final class FlashAttention {
             }
         }
 
-        /// The same for a row of the batch that has another number of keys.
+        /// The same for a row of the batch that has another number of keys; its last query sees the last of them.
         private Shape withKeys(int keys) {
-            return new Shape(t, batch, heads, kvHeads, queries, keys, dim, valueDim, scale, (long) keys - queries,
-                    window, mask);
+            long offset = causalOffset == NOT_CAUSAL ? NOT_CAUSAL : (long) keys - queries;
+            return new Shape(t, batch, heads, kvHeads, queries, keys, dim, valueDim, scale, offset, window, mask);
+        }
+
+        /// The same for one query a head that sees all keys: as the heads of a group look at the same keys, `n` of them
+        /// can be taken as n queries of one head, and each tile of keys is read once for all.
+        private Shape folded(int n) {
+            return new Shape(t, batch, heads / n, kvHeads, n, keys, dim, valueDim, scale, NOT_CAUSAL, 0,
+                    mask.folded(n));
+        }
+
+        /// How many heads of a group to fold: as many as leave enough to do for the threads of a machine, whatever this
+        /// one has, because the order of sums must not depend on them.
+        private int fold() {
+            boolean all = queries == 1 && causalOffset >= keys - 1 && (window == 0 || keys <= window);
+            int n = all ? group() : 1;
+            while (group() % n != 0 || n > 1 && batch * heads / n < LEAST_TASKS) {
+                n--;
+            }
+            return n;
         }
 
         private int group() {
@@ -160,6 +184,11 @@ public final class FlashAttention {
     /// Writes `out` (batch, heads, queries, valueDim) and `lse`, contiguous (batch, heads, queries). A query that sees
     /// nothing gets an output of 0 and an lse of -Infinity.
     public void forward(Shape s, View q, View k, View v, View out, long lse, Team team) {
+        int fold = s.fold();
+        if (fold > 1) {
+            forward(s.folded(fold), q.folded(fold), k, v, out.folded(fold), lse, team);
+            return;
+        }
         int blocks = Math.ceilDiv(s.queries, QUERY_BLOCK);
         team.parallelFor(s.batch * s.heads * blocks, task -> {
             int b = task / blocks / s.heads;
@@ -171,6 +200,11 @@ public final class FlashAttention {
     /// The same over keys and values in blocks, of which row b of the batch has `lengths[b]`. Its last query sees the
     /// last of them.
     public void forward(Shape s, int[] lengths, View q, Blocks k, Blocks v, View out, long lse, Team team) {
+        int fold = s.fold();
+        if (fold > 1) {
+            forward(s.folded(fold), lengths, q.folded(fold), k, v, out.folded(fold), lse, team);
+            return;
+        }
         int blocks = Math.ceilDiv(s.queries, QUERY_BLOCK);
         team.parallelFor(s.batch * s.heads * blocks, task -> {
             int b = task / blocks / s.heads;
