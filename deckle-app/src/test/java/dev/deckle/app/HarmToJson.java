@@ -72,7 +72,7 @@ final class HarmToJson {
             all.addAll(asText(file, part));
             all.addAll(inside(file, part));
         });
-        Stream.of(config(), rope(), tokenizers(), templates()).forEach(all::addAll);
+        Stream.of(config(), generation(), rope(), tokenizers(), templates()).forEach(all::addAll);
         return all;
     }
 
@@ -261,6 +261,18 @@ final class HarmToJson {
         all.add(refused("config.json of 50 MB", Part.MODEL, "config\\.json", text("config.json", s -> "{\"x\":\""
                 + "x".repeat(50_000_000) + "\"," + s.strip().substring(1))));
         return all;
+    }
+
+    private static List<Harm> generation() {
+        String file = "generation_config.json";
+        return List.of(
+                refused("more beams than tokens", Part.GENERATION, "num_beams", put(file, "{\"num_beams\":10000}")),
+                refused("the same text twice", Part.GENERATION, "num_return_sequences", put(file,
+                        "{\"num_return_sequences\":2,\"do_sample\":false}")),
+                refused("stops without a tokenizer", Part.GENERATION, "stop_strings", (folder, random) -> {
+                    Files.delete(folder.resolve("tokenizer.json"));
+                    return put(file, "{\"stop_strings\":[\"the\"]}").spoil(folder, random);
+                }));
     }
 
     private static List<Harm> rope() {
