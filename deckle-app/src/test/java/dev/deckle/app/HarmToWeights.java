@@ -21,6 +21,7 @@ import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Random;
+import java.util.function.BiConsumer;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 
@@ -152,7 +153,8 @@ final class HarmToWeights {
             Files.write(file, Arrays.copyOf(all, all.length + more));
             return "by " + more;
         }), either("flipped bits of the header", MODEL, (folder, random) -> flip(any(folder, random), 4000, random)),
-                either("flipped bits", MODEL, (folder, random) -> flip(any(folder, random), Integer.MAX_VALUE, random)));
+                either("flipped bits", MODEL,
+                        (folder, random) -> flip(any(folder, random), Integer.MAX_VALUE, random)));
     }
 
     static String flip(Path file, int most, Random random) throws IOException {
@@ -202,7 +204,8 @@ final class HarmToWeights {
                         "dtype", one(random, List.of(json("\"f32\""), json("\"FLOAT\""), json("\"\""), json("null"),
                                 json("32"), json("[]"), new JsonPrimitive("x".repeat(100_000))))))),
                 refused("dtype of another width", MODEL, header((parts, name, random) -> set(parts.header
-                        .getAsJsonObject(name), "dtype", new JsonPrimitive(one(random, List.of("F64", "I64", "U8",
+                        .getAsJsonObject(name), "dtype",
+                        new JsonPrimitive(one(random, List.of("F64", "I64", "U8",
                                 "BOOL")))))),
                 refused("integers for weights", MODEL, header((parts, name, _) -> {
                     JsonObject t = parts.header.getAsJsonObject(name);
@@ -229,26 +232,26 @@ final class HarmToWeights {
                     parts.header.add(other, tensor);
                     return "";
                 })),
-                refused("NaN or infinity", NUMBERS, "holds NaN or infinity|are too large", (folder, random) -> {
-                    String first = one(random, List.of("embed_tokens.weight", "wte.weight", "norm.weight"));
-                    Parts parts = Parts.of(folder, random);
-                    for (String name : parts.header.keySet()) { // a norm's weight is in every result
-                        if (name.endsWith("norm.weight") || name.endsWith("ln_f.weight") || name.endsWith(first)) {
-                            return bits(parts, name, random);
+                refused("NaN", NUMBERS, "holds NaN or infinity", (folder, random) -> {
+                    while (true) { // a norm is in every result, an expert is not
+                        Parts parts = Parts.of(folder, random);
+                        for (String name : parts.header.keySet()) {
+                            if (name.endsWith("norm.weight") || name.matches(".*ln_[12f]\\.weight")) {
+                                return allBits(parts, name);
+                            }
                         }
                     }
-                    return bits(parts, parts.tensor(random), random);
                 }),
                 either("one that is not finite", NUMBERS, bits(0x7f800000, 0x7f80)),
                 either("a huge one", MODEL, bits(Float.floatToIntBits(3e38f), 0x7bff)));
     }
 
-    private static String bits(Parts parts, String name, Random random) throws IOException {
+    private static String allBits(Parts parts, String name) throws IOException {
         int begin = parts.offsets(name).get(0).getAsInt();
         int end = parts.offsets(name).get(1).getAsInt();
         Arrays.fill(parts.data, begin, end, (byte) 0xff); // NaN in every type
         parts.write();
-        return name + random.nextInt(1);
+        return name;
     }
 
     private static List<Harm> texts() {
@@ -269,7 +272,7 @@ final class HarmToWeights {
                 refused("a broken escape", MODEL, text(s -> s.replaceFirst("\"dtype\"", "\"\\\\u00zz\""))));
     }
 
-    private static Harm index(String name, String told, java.util.function.BiConsumer<JsonObject, Random> change) {
+    private static Harm index(String name, String told, BiConsumer<JsonObject, Random> change) {
         return refused("index: " + name, MODEL, told, (folder, random) -> {
             Path index = folder.resolve(Strangers.INDEX);
             if (!Files.exists(index)) { // a folder with one file: give it an index

@@ -3,7 +3,6 @@ package dev.deckle.app;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import com.google.gson.JsonElement;
 import com.google.gson.JsonParser;
 import dev.deckle.app.Harm.Outcome;
 import dev.deckle.app.Harm.Part;
@@ -18,6 +17,7 @@ import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.EnumMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
@@ -50,9 +50,10 @@ class StrangersTest {
     private static final long HANG = 60; // seconds, on a busy machine too
 
     /// What a line must not show: the inside of the program.
-    private static final Pattern INSIDE = Pattern.compile("\\b(java|javax|jdk|sun|dev\\.deckle|com\\.google|picocli)\\.\\w"
-            + "|\\w+Exception|\\w+Error\\b|this is a bug|\\bunexpected \\w+|out of memory|\\bnull\\b|@[0-9a-f]{6,}"
-            + "|\\$\\$|Optional\\[");
+    private static final Pattern INSIDE =
+            Pattern.compile("\\b(java|javax|jdk|sun|dev\\.deckle|com\\.google|picocli)\\.\\w"
+                    + "|\\w+Exception|\\w+Error\\b|this is a bug|\\bunexpected \\w+|out of memory|\\bnull\\b|@[0-9a-f]{6,}"
+                    + "|\\$\\$|Optional\\[");
 
     private static final Pattern FILE = Pattern.compile("DIR|\\w\\.(json|jinja|safetensors)\\b");
 
@@ -164,36 +165,34 @@ class StrangersTest {
     /// @return what is wrong with a result, nothing if it is right
     private static String judge(Harm harm, boolean concerned, String call, Result r, Path folder) {
         String line = r.err.lines().filter(l -> !l.startsWith("SLOW") && !l.startsWith("written to"))
-                .collect(Collectors.joining("\n"));
+                .collect(Collectors.joining("\n")).replace(folder.toString(), "DIR");
+        boolean refused = concerned && harm.outcome() == Outcome.REFUSED;
+        boolean accepted = concerned && harm.outcome() == Outcome.ACCEPTED;
+        Map<String, Boolean> wrong = new LinkedHashMap<>();
         if (r.exit == 0) {
-            boolean json = call.contains("--json");
-            return concerned && harm.outcome() == Outcome.REFUSED ? "accepted: " + r.out.strip()
-                    : !line.isEmpty() ? "exit 0, but says " + line
-                            : json && r.out.lines().anyMatch(l -> !isObject(l)) ? "no JSON: " + r.out
-                                    : "";
+            wrong.put("accepted, and printed " + r.out.strip(), refused);
+            wrong.put("no JSON: " + r.out, call.contains("--json") && !r.out.lines().allMatch(StrangersTest::isObject));
+            wrong.put("a result, and also", !line.isEmpty());
+        } else {
+            // null may be what the file says
+            String words = line.replaceAll("(is|dtype|expected) \\S*\\bnull\\b\\S*", "$1")
+                    .replaceAll("\"[^\"]*\"|'[^']*'", "");
+            wrong.put("exit " + r.exit, r.exit != Deckle.FAILED);
+            wrong.put("refused", accepted);
+            wrong.put("not one line", line.lines().count() != 1 || !line.startsWith("deckle: "));
+            wrong.put("too long", line.length() > LINE);
+            wrong.put("names no file", !FILE.matcher(line).find());
+            wrong.put("shows the inside", INSIDE.matcher(words).find());
+            wrong.put("control characters", line.chars().anyMatch(Character::isISOControl));
+            wrong.put("does not say " + harm.told(), refused && !harm.told().matcher(line).find());
         }
-        String cut = line.replace(folder.toString(), "DIR");
-        String show = cut.length() > 700 ? cut.substring(0, 700) + "... " + cut.length() + " characters" : cut;
-        if (r.exit != 1) {
-            return "exit " + r.exit + ": " + show;
-        }
-        String shown = cut.replaceAll("(is|dtype|expected) \\S*\\bnull\\b\\S*", "$1").replaceAll("\"[^\"]*\"|'[^']*'", "");
-        return concerned && harm.outcome() == Outcome.ACCEPTED ? "refused: " + show
-                : cut.lines().count() != 1 || !cut.startsWith("deckle: ") ? "not one line: " + show
-                        : cut.length() > LINE ? "too long: " + show
-                                : !FILE.matcher(cut).find() ? "names no file: " + show
-                                        : INSIDE.matcher(shown).find() ? "shows the inside: " + show
-                                                : cut.chars().anyMatch(c -> Character.isISOControl(c))
-                                                        ? "control characters: " + show
-                                                        : concerned && harm.outcome() == Outcome.REFUSED
-                                                                && !harm.told().matcher(cut).find()
-                                                                        ? "does not say " + harm.told() + ": " + show
-                                                                        : "";
+        String said = line.substring(0, Math.min(2 * LINE, line.length()));
+        return wrong.entrySet().stream().filter(Map.Entry::getValue).map(e -> e.getKey() + ": " + said).findFirst()
+                .orElse("");
     }
 
     private static boolean isObject(String line) {
-        JsonElement e = JsonParser.parseString(line);
-        return e.isJsonObject();
+        return JsonParser.parseString(line).isJsonObject();
     }
 
     private static boolean leftover(Path work) throws IOException {

@@ -7,6 +7,7 @@ import dev.deckle.memory.ModelMemory;
 import dev.deckle.tensor.DType;
 import dev.deckle.tensor.Tensor;
 import java.io.IOException;
+import java.nio.file.DirectoryStream;
 import java.nio.file.FileVisitResult;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -27,12 +28,15 @@ public final class Conversion {
 
     private static final String BESIDE = ".*\\.(json|jinja|txt|model|md)|LICENSE.*|NOTICE.*|USE_POLICY.*";
     private static final String WEIGHTS = "config\\.json|.*\\.index\\.json";
+    private static final String PARTIAL = ".partial-"; // and the number of the process that writes it
     private static final String TEMPLATES = "additional_chat_templates";
 
     private Conversion() {}
 
     /// Writes the model in folder `from` to folder `to`, whole or not at all. It must open as a model: names and shapes
-    /// are checked. Weights that the model does not use, such as those for predicting several tokens, come along.
+    /// are checked. Until it is whole it is called `NAME.partial-PID`; what a process that was killed left under such a
+    /// name is deleted here. Weights that the model does not use, such as those for predicting several tokens, come
+    /// along.
     ///
     /// @param to must not exist, or be empty
     /// @param dtype of all floating-point weights; as they are if empty
@@ -46,7 +50,8 @@ public final class Conversion {
         }
         JsonObject config = ConfigReader.ofModel(from).json();
         dtype.ifPresent(t -> config.addProperty(config.has("torch_dtype") ? "torch_dtype" : "dtype", name(t)));
-        Path partial = to.resolveSibling(to.getFileName() + ".partial-" + ProcessHandle.current().pid());
+        deleteOrphans(to);
+        Path partial = to.resolveSibling(to.getFileName() + PARTIAL + ProcessHandle.current().pid());
         try (ModelMemory memory = new ModelMemory()) {
             Files.createDirectories(partial);
             Map<String, Tensor> weights = WeightFiles.open(from, memory);
@@ -108,6 +113,24 @@ public final class Conversion {
         }
         try (Stream<Path> files = Files.list(folder)) {
             return files.findAny().isEmpty();
+        }
+    }
+
+    private static void deleteOrphans(Path to) throws IOException {
+        Path beside = to.toAbsolutePath().getParent();
+        if (beside == null || !Files.isDirectory(beside)) {
+            return;
+        }
+        try (DirectoryStream<Path> all = Files.newDirectoryStream(beside)) {
+            for (Path folder : all) {
+                String name = folder.getFileName().toString();
+                String pid = name.startsWith(to.getFileName() + PARTIAL)
+                        ? name.substring(to.getFileName().toString().length() + PARTIAL.length())
+                        : "";
+                if (pid.matches("\\d{1,18}") && ProcessHandle.of(Long.parseLong(pid)).isEmpty()) {
+                    delete(folder);
+                }
+            }
         }
     }
 

@@ -67,6 +67,18 @@ class ConversionTest {
     }
 
     @Test
+    void whatAKilledProcessLeftIsDeleted() throws IOException {
+        long gone = Integer.MAX_VALUE; // no process has this number
+        for (String name : List.of("to.partial-" + gone, "to.partial-" + ProcessHandle.current().parent().orElseThrow()
+                .pid(), "to.partial-x", "too.partial-" + gone)) {
+            Files.writeString(Files.createDirectory(temp.resolve(name)).resolve("model.safetensors"), "");
+        }
+        convert(Optional.empty(), Conversion.SHARD_BYTES);
+        assertFalse(files(temp).contains("to.partial-" + gone));
+        assertEquals(5, files(temp).size(), files(temp).toString()); // model, to, and those that are not its own
+    }
+
+    @Test
     void asItWas() throws IOException {
         Path to = convert(Optional.empty(), Conversion.SHARD_BYTES);
         assertEquals(List.of("config.json", "model.safetensors", "tokenizer_config.json"), files(to));
@@ -198,7 +210,7 @@ class ConversionTest {
 
     @Test
     void quantisedAndForeignCodeAreRefused() throws IOException {
-        JsonObject config = Models.config(model).json();
+        JsonObject config = ConfigReader.ofModel(model).json();
         JsonObject q = new JsonObject();
         q.addProperty("quant_method", "gptq");
         config.add("quantization_config", q);
