@@ -41,7 +41,7 @@ import org.junit.jupiter.api.io.TempDir;
 /// `-Ddeckle.fuzz.cases=10000` runs many, `-Ddeckle.fuzz.first=123` begins with that one, `-Ddeckle.fuzz.seed=7` makes
 /// others, `-Ddeckle.fuzz.harm=config` does only what is called so.
 class StrangersTest {
-    private static final int CASES = Integer.getInteger("deckle.fuzz.cases", 400);
+    private static final int CASES = Integer.getInteger("deckle.fuzz.cases", 100);
     private static final int FIRST = Integer.getInteger("deckle.fuzz.first", 0);
     private static final long SEED = Long.getLong("deckle.fuzz.seed", 1);
     private static final Pattern ONLY = Pattern.compile(System.getProperty("deckle.fuzz.harm", ""));
@@ -50,10 +50,9 @@ class StrangersTest {
     private static final long HANG = 60; // seconds, on a busy machine too
 
     /// What a line must not show: the inside of the program.
-    private static final Pattern INSIDE =
-            Pattern.compile("\\b(java|javax|jdk|sun|dev\\.deckle|com\\.google|picocli)\\.\\w"
-                    + "|\\w+Exception|\\w+Error\\b|this is a bug|\\bunexpected \\w+|out of memory|\\bnull\\b|@[0-9a-f]{6,}"
-                    + "|\\$\\$|Optional\\[");
+    private static final Pattern INSIDE = Pattern.compile("\\b(java|javax|jdk|sun|dev\\.deckle|com\\.google)\\.\\w"
+            + "|picocli|\\w+Exception|\\w+Error\\b|this is a bug|\\bunexpected \\w+|out of memory|\\bnull\\b"
+            + "|@[0-9a-f]{6,}|Optional\\[");
 
     private static final Pattern FILE = Pattern.compile("DIR|\\w\\.(json|jinja|safetensors)\\b");
 
