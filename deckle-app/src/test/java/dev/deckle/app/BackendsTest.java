@@ -194,8 +194,10 @@ class BackendsTest {
                         } else {
                             for (Door.Backend b : Door.current().backends()) {
                                 if (b.kernels().isPresent()) {
-                                    same(results.subList(0, 1), List.of(Door.only(b.name()).during(() -> Functional.pagedAttention(q,
-                                            k, v, Tensor.of(table, 3, n), Tensor.of(lengths, 3), window, 0.3))));
+                                    same(results.subList(0, 1),
+                                            List.of(Door.only(b.name()).during(() -> Functional.pagedAttention(q,
+                                                    k, v, Tensor.of(table, 3, n), Tensor.of(lengths, 3), window,
+                                                    0.3))));
                                 }
                             }
                         }

@@ -117,18 +117,19 @@ class GenerationGoldenTest {
     /// The distribution that a draw draws from. Where the file of a model asks for draws without a top-k, it is 50.
     @TestFactory
     Stream<DynamicTest> scores() throws IOException {
-        return cases("scores").map(c -> DynamicTest.dynamicTest(c.toString().replaceAll("\"[lp][^\\]]*\\],?", ""), () -> {
-            List<JsonElement> given = c.getAsJsonArray("logits").asList();
-            float[] logits = new float[given.size()];
-            for (int i = 0; i < logits.length; i++) {
-                logits[i] = given.get(i).getAsFloat();
-            }
-            Sampler sampler = sampler(c, 1, 50);
-            sampler.penalise(logits, ids(c.get("before")));
-            sampler.filter(logits);
-            double[] expected = c.getAsJsonArray("probabilities").asList().stream()
-                    .mapToDouble(JsonElement::getAsDouble).toArray();
-            assertArrayEquals(expected, Sampler.softmax(logits), 1e-6);
-        }));
+        return cases("scores")
+                .map(c -> DynamicTest.dynamicTest(c.toString().replaceAll("\"[lp][^\\]]*\\],?", ""), () -> {
+                    List<JsonElement> given = c.getAsJsonArray("logits").asList();
+                    float[] logits = new float[given.size()];
+                    for (int i = 0; i < logits.length; i++) {
+                        logits[i] = given.get(i).getAsFloat();
+                    }
+                    Sampler sampler = sampler(c, 1, 50);
+                    sampler.penalise(logits, ids(c.get("before")));
+                    sampler.filter(logits);
+                    double[] expected = c.getAsJsonArray("probabilities").asList().stream()
+                            .mapToDouble(JsonElement::getAsDouble).toArray();
+                    assertArrayEquals(expected, Sampler.softmax(logits), 1e-6);
+                }));
     }
 }

@@ -50,7 +50,7 @@ final class AddedVocabulary {
             if (known != Vocabulary.NONE && known != added.id() || other != null && !other.equals(added.content())) {
                 throw new IllegalArgumentException(token.where("id") + " is " + added.id() + " for '" + added.content()
                         + "', but " + (known != Vocabulary.NONE ? "that token has id " + known
-                        : "model.vocab has that id for '" + other + "'"));
+                                : "model.vocab has that id for '" + other + "'"));
             }
             add(added, token.where("id"));
         }

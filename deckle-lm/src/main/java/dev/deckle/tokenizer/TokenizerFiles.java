@@ -45,7 +45,8 @@ record TokenizerFiles(JsonObject json, JsonObject config, TokenizerJson.Definiti
         } catch (IllegalArgumentException e) {
             String message = e.getMessage().replaceAll("\\R", " ");
             boolean inConfig = message.startsWith(CONFIG + ": ");
-            throw new IOException(inConfig ? configFile + message.substring(CONFIG.length()) : file + ": " + message, e);
+            throw new IOException(inConfig ? configFile + message.substring(CONFIG.length()) : file + ": " + message,
+                    e);
         }
     }
 
@@ -53,7 +54,8 @@ record TokenizerFiles(JsonObject json, JsonObject config, TokenizerJson.Definiti
     private static String instead(Path folder) {
         for (String other : List.of("tokenizer.model", "vocab.json", "vocab.txt", "tekken.json")) {
             if (Files.exists(folder.resolve(other))) {
-                return "; there is " + other + ", which does not say how text is cut: AutoTokenizer.from_pretrained(...)"
+                return "; there is " + other
+                        + ", which does not say how text is cut: AutoTokenizer.from_pretrained(...)"
                         + ".save_pretrained(...) of transformers writes a tokenizer.json";
             }
         }
