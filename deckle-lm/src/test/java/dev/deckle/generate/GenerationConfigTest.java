@@ -79,7 +79,7 @@ class GenerationConfigTest {
     @ParameterizedTest
     @CsvSource(delimiter = '|', value = {
         "\"temperature\": \"hot\"     | temperature is \"hot\", expected a number",
-        "\"temperature\": 0           | temperature is 0, expected a number above 0; do_sample false takes the likeliest",
+        "\"temperature\": 0           | temperature is 0, expected a number above 0; do_sample",
         "\"temperature\": -1          | temperature is -1, expected a number from 0.0",
         "\"top_p\": 1.5               | top_p is 1.5, expected a number from 0.0 to 1.0",
         "\"top_p\": 0                 | top_p is 0, expected a number above 0 and at most 1",
