@@ -1,12 +1,16 @@
 package dev.deckle.app;
 
+import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
+import dev.deckle.tensor.DType;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Locale;
+import java.util.stream.Collectors;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.Option;
@@ -16,29 +20,35 @@ import picocli.CommandLine.TypeConversionException;
 /// Measures this machine.
 @Command(
         name = "bench",
-        description = "Measure matrix products, attention, a training step or decoding on this machine.",
+        description = "Measure matrix products, attention, a training step, decoding or reading a prompt on this machine.",
         footerHeading = "%nExamples:%n",
         footer = {
             "  ./deckle bench gemm",
             "  ./deckle bench train --preset 10m --fresh-jvms 5    five processes, their median and spread",
-            "  ./deckle bench decode --json"
+            "  ./deckle bench decode --preset 1b --dtype bf16    against the bandwidth of the memory",
+            "  ./deckle bench decode --batch-size 16 --json"
         })
 final class Bench extends Verb {
     enum What {
         gemm,
         attention,
         train,
-        decode
+        decode,
+        prefill
     }
 
     enum Size {
-        _10m("10m"),
-        _58m("58m");
+        _10m("10m", new ModelBenchmarks.Shapes(65, 384, 1024, 6, 6, 6, false)),
+        _58m("58m", new ModelBenchmarks.Shapes(32_000, 512, 1344, 8, 8, 8, false)),
+        /// Llama 3.2 1B's shape.
+        _1b("1b", new ModelBenchmarks.Shapes(128_256, 2048, 8192, 16, 32, 8, true));
 
         private final String label;
+        private final ModelBenchmarks.Shapes shapes;
 
-        Size(String label) {
+        Size(String label, ModelBenchmarks.Shapes shapes) {
             this.label = label;
+            this.shapes = shapes;
         }
 
         @Override
@@ -48,19 +58,31 @@ final class Bench extends Verb {
     }
 
     enum DataType {
-        f32
+        f32(DType.F32),
+        bf16(DType.BF16);
+
+        private final DType type;
+
+        DataType(DType type) {
+            this.type = type;
+        }
     }
 
-    @Parameters(paramLabel = "gemm|attention|train|decode", description = "what")
+    @Parameters(paramLabel = "gemm|attention|train|decode|prefill", description = "what")
     private What what;
 
     @Option(names = "--preset", paramLabel = "NAME", defaultValue = "10m",
-            description = "the model: 10m (default) or 58m",
+            description = "the model: 10m (default), 58m, or 1b for decode and prefill",
             converter = SizeConverter.class)
     private Size preset;
 
-    @Option(names = "--dtype", paramLabel = "TYPE", defaultValue = "f32", description = "f32")
+    @Option(names = "--dtype", paramLabel = "TYPE", defaultValue = "f32",
+            description = "the weights of gemm, decode and prefill: f32 or bf16")
     private DataType dtype;
+
+    @Option(names = "--batch-size", paramLabel = "N", defaultValue = "1",
+            description = "decode N sequences together")
+    private int batchSize;
 
     @Option(names = "--fresh-jvms", paramLabel = "N", defaultValue = "0",
             description = "measure in N new processes, one after the other")
@@ -74,18 +96,34 @@ final class Bench extends Verb {
         if (freshJvms > 0) {
             return inFreshJvms(console);
         }
+        boolean runs = what == What.decode || what == What.prefill;
+        if (batchSize < 1 || batchSize > 1 && what != What.decode) {
+            throw wrongUsage("--batch-size is a positive number of sequences to decode, not " + batchSize
+                    + (what == What.decode ? "" : " for " + what));
+        }
+        if (preset == Size._1b && !runs) {
+            throw wrongUsage("--preset 1b is for decode and prefill, not for " + what);
+        }
+        if (dtype == DataType.bf16 && (what == What.train || what == What.attention)) {
+            throw wrongUsage("--dtype bf16 is for gemm, decode and prefill, not for " + what);
+        }
         Benchmarks measure = new Benchmarks(preset == Size._10m);
+        ModelBenchmarks model = new ModelBenchmarks(preset.shapes, dtype.type);
         List<Benchmarks.Figure> figures = switch (what) {
-            case gemm -> measure.gemm();
+            case gemm -> measure.gemm(dtype.type);
             case attention -> measure.attention();
             case train -> measure.train();
-            case decode -> measure.decode();
+            case decode -> model.decode(batchSize);
+            case prefill -> model.prefill();
         };
         for (Benchmarks.Figure f : figures) {
             if (console.json()) {
                 console.emit(json(f));
             } else {
-                console.result(String.format("%-24s %10.1f %s", f.name(), f.value(), f.unit()));
+                String more = f.more().entrySet().stream()
+                        .map(e -> ", " + e.getKey() + " " + e.getValue())
+                        .collect(Collectors.joining());
+                console.result(String.format(Locale.ROOT, "%-24s %10.1f %s%s", f.name(), f.value(), f.unit(), more));
             }
         }
         return Deckle.DONE;
@@ -99,6 +137,7 @@ final class Bench extends Verb {
             o.addProperty("preset", preset.toString());
         }
         o.addProperty("dtype", dtype.toString());
+        f.more().forEach(o::addProperty);
         o.addProperty(f.unit(), Math.round(f.value() * 10) / 10.0);
         return o;
     }
@@ -133,11 +172,14 @@ final class Bench extends Verb {
             int r = row;
             JsonObject first = runs.getFirst().get(row);
             String unit = first.keySet().stream().reduce((_, b) -> b).orElseThrow();
-            List<Double> values = runs.stream().map(run -> run.get(r).get(unit).getAsDouble())
-                    .sorted(Comparator.naturalOrder()).toList();
+            List<Double> values = sorted(runs, r, unit).stream().map(JsonElement::getAsDouble).toList();
             double median = values.get(values.size() / 2);
             if (console.json()) {
-                first.addProperty(unit, median);
+                for (String key : List.copyOf(first.keySet())) {
+                    if (first.getAsJsonPrimitive(key).isNumber()) {
+                        first.add(key, sorted(runs, r, key).get(values.size() / 2));
+                    }
+                }
                 first.addProperty("min", values.getFirst());
                 first.addProperty("max", values.getLast());
                 console.emit(first);
@@ -148,6 +190,13 @@ final class Bench extends Verb {
             }
         }
         return Deckle.DONE;
+    }
+
+    private static List<JsonElement> sorted(List<List<JsonObject>> runs, int row, String key) {
+        return runs.stream()
+                .map(run -> run.get(row).get(key))
+                .sorted(Comparator.comparingDouble(JsonElement::getAsDouble))
+                .toList();
     }
 
     private static int exit(Process p) {
@@ -168,7 +217,7 @@ final class Bench extends Verb {
                     return s;
                 }
             }
-            throw new TypeConversionException("must be 10m or 58m, not " + value);
+            throw new TypeConversionException("must be 10m, 58m or 1b, not " + value);
         }
     }
 }

@@ -1,8 +1,6 @@
 package dev.deckle.app;
 
 import dev.deckle.autograd.NoGrad;
-import dev.deckle.generate.Sampler;
-import dev.deckle.generate.TextGenerator;
 import dev.deckle.memory.Workspace;
 import dev.deckle.models.Llama;
 import dev.deckle.nn.Pass;
@@ -14,14 +12,19 @@ import dev.deckle.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
 import java.util.function.Supplier;
 
 /// The measurements of `deckle bench`. Each checks a property of its result, so that a fast wrong answer is no figure.
 final class Benchmarks {
+    /// @param more other numbers about it, by their names in JSON
     /// @param unit the name in JSON: `gflops`, `tok_per_s`
-    record Figure(String name, double value, String unit) {}
+    record Figure(String name, Map<String, Number> more, double value, String unit) {
+        Figure(String name, double value, String unit) {
+            this(name, Map.of(), value, unit);
+        }
+    }
 
     /// The sizes of the presets: vocabulary, width, layers, heads, batch, context.
     private record Size(int vocab, int hidden, int layers, int heads, int batch, int context) {}
@@ -72,38 +75,18 @@ final class Benchmarks {
         }
     }
 
-    /// 128 tokens, one at a time, after a prompt of 16.
-    List<Figure> decode() {
-        try (Llama model = model(256)) {
-            Generator random = new Generator(1);
-            int[] prompt = Arrays.stream(ids(random, 16)).mapToInt(i -> (int) i).toArray();
-            TextGenerator generator = new TextGenerator(model, Sampler.greedy(), Set.of());
-            double[] rates = new double[MEASURED];
-            int[] text = {};
-            for (int i = 0; i < WARM_UP + MEASURED; i++) {
-                long[] firstToken = {0};
-                int[] now = generator.generate(prompt, 129, random, _ -> {
-                    firstToken[0] = firstToken[0] == 0 ? System.nanoTime() : firstToken[0];
-                    return true;
-                });
-                require(text.length == 0 || Arrays.equals(text, now), "greedy decoding gave two texts");
-                text = now;
-                rates[Math.max(0, i - WARM_UP)] = 128 / ((System.nanoTime() - firstToken[0]) / 1e9);
-            }
-            return List.of(new Figure("decode", median(rates), "tok_per_s"));
-        }
-    }
-
-    List<Figure> gemm() {
+    /// @param weights the type of the second operand
+    List<Figure> gemm(DType weights) {
         int[][] shapes = {{2048, 2048, 2048}, {3072, 1024, 384}, {3072, 384, 1024}, {512, 2048, 2048}, {64, 64, 64}};
         List<Figure> figures = new ArrayList<>();
         for (int[] s : shapes) {
             Tensor a = new Generator(1).randn(s[0], s[2]);
-            Tensor b = new Generator(2).randn(s[1], s[2]);
+            Tensor b = new Generator(2).randn(s[1], s[2]).to(weights);
             double flops = 2.0 * s[0] * s[1] * s[2];
             double seconds = time(flops, () -> a.matmul(b.t()));
             try (Workspace _ = Workspace.open()) {
-                double expected = a.slice(0, 1, 2).mul(b.slice(0, 2, 3)).sum().item();
+                Tensor row = a.slice(0, 1, 2).to(weights).to(DType.F32);
+                double expected = row.mul(b.slice(0, 2, 3).to(DType.F32)).sum().item();
                 require(Math.abs(a.matmul(b.t()).at(1, 2) - expected) < 1e-2, "a product is wrong");
             }
             figures.add(new Figure(s[0] + "x" + s[1] + "x" + s[2], flops / seconds / 1e9, "gflops"));
@@ -159,13 +142,13 @@ final class Benchmarks {
         return ids;
     }
 
-    private static double median(double[] x) {
+    static double median(double[] x) {
         double[] s = x.clone();
         Arrays.sort(s);
         return s[s.length / 2];
     }
 
-    private static void require(boolean holds, String otherwise) {
+    static void require(boolean holds, String otherwise) {
         if (!holds) {
             throw new IllegalStateException("the measurement is worthless: " + otherwise);
         }

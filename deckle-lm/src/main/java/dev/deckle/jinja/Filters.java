@@ -121,14 +121,22 @@ final class Filters {
         t.add("reject *", (in, v, a) -> selected(in, v, a, false, false));
         t.add("selectattr *", (in, v, a) -> selected(in, v, a, true, true));
         t.add("rejectattr *", (in, v, a) -> selected(in, v, a, true, false));
-        t.add("attr name", (in, v, a) -> Methods.find(v, a.text(0)).orElseGet(() -> v instanceof Value.Thing thing
-                ? thing.attribute(a.text(0))
-                : new Undefined("'" + v.type() + " object' has no attribute '" + a.text(0) + "'")));
+        t.add("attr name", Filters::attribute);
         t.add("tojson ensure_ascii? indent? separators? sort_keys?", (in, v, a) -> Value.of(Json.text(in, v, a)));
         return t.map();
     }
 
-    private static int length(Value v) {
+    /// As `a.b`, but never a key.
+    private static Value attribute(Interpreter in, Value v, Args a) {
+        Operators.defined(v);
+        if (v instanceof Value.Thing thing) {
+            return thing.attribute(a.text(0));
+        }
+        return Methods.find(v, a.text(0))
+                .orElseGet(() -> new Undefined("'" + v.type() + " object' has no attribute '" + a.text(0) + "'"));
+    }
+
+    static int length(Value v) {
         return switch (v) {
             case Text t -> t.length();
             case Seq s -> s.items().size();

@@ -56,7 +56,8 @@ final class Format {
             out.append(one(in, value, spec, format.safe));
         }
         out.append(f, from, f.length());
-        if (used < items.size() && (tuple || !(values instanceof Dict || values instanceof Seq))) {
+        boolean mapping = values instanceof Dict || values instanceof Seq || values instanceof Value.Undefined;
+        if (used < items.size() && (tuple || !mapping)) {
             throw new TemplateException("not all arguments converted during string formatting");
         }
         in.spend(out.length());
@@ -172,10 +173,10 @@ final class Format {
 
         private String field(String field, int levels) {
             int colon = field.indexOf(':');
-            String spec = colon < 0 ? "" : fill(field.substring(colon + 1), levels - 1);
             String name = colon < 0 ? field : field.substring(0, colon);
             int bang = name.indexOf('!');
             Value value = value(bang < 0 ? name : name.substring(0, bang));
+            String spec = colon < 0 ? "" : fill(field.substring(colon + 1), levels - 1);
             if (bang >= 0) {
                 value = Value.of(name.substring(bang + 1).equals("s") ? in.text(value) : in.repr(value));
             }

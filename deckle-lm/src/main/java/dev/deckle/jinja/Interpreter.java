@@ -21,7 +21,7 @@ import java.util.Optional;
 /// **Limits.** Templates are strangers' programs. Each step costs, and so does each character or item that a step
 /// makes; depth of nesting and length of what is printed are bounded as well.
 final class Interpreter {
-    private static final long MOST_WORK = 400_000_000;
+    private static final long MOST_WORK = 100_000_000;
     private static final int LONGEST_OUTPUT = 1 << 26;
     private static final int DEEPEST = 1_000;
 
@@ -207,6 +207,7 @@ final class Interpreter {
         boolean finished = false; // whether a body was run to its end: Jinja's `else` asks no more
         Flow flow = Flow.NEXT;
         while (flow != Flow.BREAK && loop.hasNext()) {
+            spend(16); // also where the body is empty
             scope = new Scope(new HashMap<>(), outer);
             scope.values.put("loop", loop);
             assign(f.target(), loop.next());

@@ -31,14 +31,15 @@ final class Operators {
     }
 
     static Value binary(Interpreter in, String operator, Value a, Value b) {
+        if (operator.equals("%") && a instanceof Text t) {
+            return Format.percent(in, t, b);
+        }
         defined(a);
         defined(b);
         Value result = switch (operator) {
             case "+" -> add(in, a, b);
             case "*" -> multiply(in, a, b);
-            default -> a instanceof Text t && operator.equals("%")
-                    ? Format.percent(in, t, b)
-                    : a instanceof Number x && b instanceof Number y ? arithmetic(operator, x, y) : null;
+            default -> a instanceof Number x && b instanceof Number y ? arithmetic(operator, x, y) : null;
         };
         if (result == null) {
             throw new TemplateException("unsupported operand type(s) for " + operator + ": '" + a.type() + "' and '"
@@ -298,7 +299,9 @@ final class Operators {
     }
 
     static Value hashable(Value key) {
-        if (key instanceof Value.Dict || key instanceof Seq s && s.kind() == Kind.LIST) {
+        if (key instanceof Seq s && s.kind().tuple()) {
+            s.items().forEach(Operators::hashable);
+        } else if (key instanceof Value.Dict || key instanceof Seq s && s.kind() != Kind.RANGE) {
             throw new TemplateException("unhashable type: '" + key.type() + "'");
         }
         return key;
@@ -308,7 +311,7 @@ final class Operators {
         return switch (value) {
             case Seq s -> s.items().iterator();
             case Value.Dict d -> d.map().keySet().iterator();
-            case Text t -> t.string.codePoints().mapToObj(c -> (Value) t.with(Character.toString(c))).iterator();
+            case Text t -> t.string.codePoints().mapToObj(c -> Value.of(Character.toString(c))).iterator();
             case Value.Generator g -> g.iterator();
             case Undefined _ -> List.<Value>of().iterator();
             case Value.None _, Number _, Value.Thing _ -> throw new TemplateException(

@@ -7,6 +7,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.TreeSet;
 
 /// Tokens to statements; expressions are [ExpressionParser]'s.
 final class Parser extends ExpressionParser {
@@ -42,7 +43,7 @@ final class Parser extends ExpressionParser {
                 }
                 default -> {
                     if (!ends.isEmpty()) {
-                        throw failure("the template ends before " + String.join(" or ", ends));
+                        throw failure("the template ends before " + String.join(" or ", new TreeSet<>(ends)));
                     }
                     shallower();
                     return body;
@@ -76,7 +77,7 @@ final class Parser extends ExpressionParser {
             case "call" -> call(line);
             case "filter" -> new Statement.FilterBlock(filter(Optional.empty(), true), scope("endfilter"), line);
             case "generation" -> new Statement.Generation(scope("endgeneration"), line);
-            case "print" -> new Statement.Print(tuple(true), line);
+            case "print" -> new Statement.Print(new Expr.Concat(expressions()), line);
             case "break", "continue" -> {
                 if (loops == 0) {
                     throw failure(tag.text() + " stands outside of a loop");
@@ -87,6 +88,14 @@ final class Parser extends ExpressionParser {
                     "autoescape" -> throw failure("the tag '" + tag.text() + "' is not supported");
             default -> throw failure("unknown tag '" + tag.text() + "'");
         };
+    }
+
+    private List<Expr> expressions() {
+        var all = new ArrayList<>(List.of(expression()));
+        while (skip(",")) {
+            all.add(expression());
+        }
+        return all;
     }
 
     /// A body that becomes a function: a loop around it cannot be left from within.

@@ -1,7 +1,6 @@
 package dev.deckle.jinja;
 
 import dev.deckle.jinja.Value.Dict;
-import dev.deckle.jinja.Value.Kind;
 import dev.deckle.jinja.Value.Seq;
 import java.math.BigDecimal;
 import java.util.List;

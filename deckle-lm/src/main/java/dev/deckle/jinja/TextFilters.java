@@ -105,17 +105,17 @@ final class TextFilters {
     }
 
     private static Value truncate(Interpreter in, Value v, Args a) {
-        if (!(v instanceof Text text)) {
-            throw new TemplateException("truncate needs a string, got " + v.type());
-        }
         int length = a.whole(0, 255);
         Text end = a.has(2) ? new Text(a.text(2), false) : new Text("...", false);
         int leeway = a.whole(3, 5);
         if (length < end.length() || leeway < 0) {
             throw new TemplateException("expected length >= " + end.length() + ", got " + length);
         }
-        if (text.length() <= (long) length + leeway) {
+        if (Filters.length(v) <= (long) length + leeway) {
             return v;
+        }
+        if (!(v instanceof Text text)) {
+            throw new TemplateException("truncate needs a string, got " + v.type());
         }
         String kept = text.slice(0, length - end.length()).string;
         int space = kept.lastIndexOf(' ');

@@ -16,6 +16,7 @@ import dev.deckle.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.function.UnaryOperator;
 
@@ -108,6 +109,13 @@ public final class Llama implements CausalLm {
     public static Llama create(Config config, int eosTokenId, long seed) {
         ModelMemory memory = new ModelMemory();
         return new Llama(config, config.json(eosTokenId), Weights.init(memory, new Generator(seed)), memory);
+    }
+
+    /// A model that runs with parameters that are there, by their names in a checkpoint.
+    ///
+    /// @param memory theirs, which the model closes
+    public static Llama of(Config config, int eosTokenId, Map<String, Tensor> parameters, ModelMemory memory) {
+        return new Llama(config, config.json(eosTokenId), Weights.load(memory, parameters), memory);
     }
 
     @Override

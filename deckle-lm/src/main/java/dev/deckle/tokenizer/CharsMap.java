@@ -23,6 +23,7 @@ final class CharsMap {
 
     private final int[] trie;
     private final byte[] replacements;
+    private final String[] alone = new String[0x300]; // what the common characters become by themselves
 
     /// @param base64 the file's text
     /// @param where the key that holds it
@@ -43,6 +44,11 @@ final class CharsMap {
         words.asIntBuffer().get(trie);
         replacements = new byte[all.length - 4 - trie.length * 4];
         System.arraycopy(all, 4 + trie.length * 4, replacements, 0, replacements.length);
+        for (int c = 0; c < alone.length && trie.length > 0; c++) {
+            var out = new StringBuilder();
+            grapheme(Utf8.encode(Character.toString(c)), out);
+            alone[c] = out.toString();
+        }
     }
 
     String normalize(String text) {
@@ -53,25 +59,30 @@ final class CharsMap {
         Matcher graphemes = GRAPHEME.matcher(text);
         for (int i = 0; i < text.length();) {
             int end = i + 1;
-            boolean alone = text.charAt(i) < 0x300 && text.charAt(i) != '\r'
-                    && (end == text.length() || text.charAt(end) < 0x300);
-            if (!alone) { // the common characters are graphemes by themselves
+            if (text.charAt(i) < 0x300 && text.charAt(i) != '\r'
+                    && (end == text.length() || text.charAt(end) < 0x300)) { // a grapheme by itself
+                out.append(alone[text.charAt(i)]);
+            } else {
                 graphemes.region(i, text.length());
                 end = graphemes.lookingAt() ? graphemes.end() : i + Character.charCount(text.codePointAt(i));
-            }
-            byte[] grapheme = Utf8.encode(text.substring(i, end));
-            if (grapheme.length >= 6 || !rewrite(grapheme, 0, grapheme.length, out)) {
-                for (int from = 0; from < grapheme.length;) {
-                    int length = Utf8.length(grapheme[from]);
-                    if (!rewrite(grapheme, from, from + length, out)) {
-                        out.appendCodePoint(Utf8.codePoint(grapheme, from, length));
-                    }
-                    from += length;
-                }
+                grapheme(Utf8.encode(text.substring(i, end)), out);
             }
             i = end;
         }
         return out.toString();
+    }
+
+    private void grapheme(byte[] grapheme, StringBuilder out) {
+        if (grapheme.length < 6 && rewrite(grapheme, 0, grapheme.length, out)) {
+            return;
+        }
+        for (int from = 0; from < grapheme.length;) {
+            int length = Utf8.length(grapheme[from]);
+            if (!rewrite(grapheme, from, from + length, out)) {
+                out.appendCodePoint(Utf8.codePoint(grapheme, from, length));
+            }
+            from += length;
+        }
     }
 
     /// Appends what the shortest match at the beginning of `text[from, end)` stands for; false if there is none.

@@ -76,7 +76,8 @@ sealed interface Model permits BpeModel, Unigram, WordPiece, WordLevel {
 
     /// The failure for a piece that is not in the vocabulary of a model that cannot say so.
     static IllegalArgumentException unknown(String piece, String key, String token) {
-        String shown = piece.length() > 40 ? piece.substring(0, 40) + "..." : piece;
+        String start = piece.length() > 40 ? piece.substring(0, 40) + "..." : piece;
+        String shown = start.replaceAll("\\R", " ");
         return new IllegalArgumentException("the tokenizer does not know '" + shown + "', and " + key + " is "
                 + (token == null ? "missing" : "'" + token + "', which is not in model.vocab"));
     }

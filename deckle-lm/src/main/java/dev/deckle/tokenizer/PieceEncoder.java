@@ -57,7 +57,7 @@ sealed interface PieceEncoder {
         }
         if (stages.size() == 1 && !last.useRegex()
                 && stages
-                        .getFirst() instanceof PreTokenizer.Split(TextPattern pattern, Behavior behavior, boolean invert)
+                        .getFirst() instanceof PreTokenizer.Split(var pattern, var behavior, var invert)
                 && pattern instanceof TextPattern.Expression(Regex regex) && behavior == Behavior.ISOLATED && !invert) {
             return PieceScanner.ofRegex(regex.source());
         }

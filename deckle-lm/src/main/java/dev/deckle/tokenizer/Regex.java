@@ -24,6 +24,7 @@ import java.util.List;
 /// is an array, and the steps are counted: some hundred for each character of the text are allowed, which expressions
 /// that split text never need.
 final class Regex {
+    private static final RegexSyntax.Anchor[] ANCHORS = RegexSyntax.Anchor.values();
     private static final int MAX_PROGRAM = 1 << 16;
     private static final int MAX_STACK = 1 << 26;
     private static final long STEPS_A_CHARACTER = 300;
@@ -40,6 +41,7 @@ final class Regex {
     private static final int PROGRESS = 7; // if nothing was taken since register a, go on at b
     private static final int HERE = 8; // looking behind has come back to where it began
     private static final int MATCH = 9;
+    private static final int WHERE = 10; // if the next character is not of set a, go on at b
 
     private record Loop(int min, int max, boolean possessive) {}
 
@@ -49,6 +51,7 @@ final class Regex {
     private record Inner(boolean atomic, boolean behind, boolean negative, int min, int max) {}
 
     private final String source;
+    private final String shown; // in messages
     private final String where;
     private final List<int[]> program = new ArrayList<>();
     private final List<CharSet> sets = new ArrayList<>();
@@ -59,15 +62,20 @@ final class Regex {
     private final int[] op;
     private final int[] a;
     private final int[] b;
+    private final CharSet[] setOf;
+    private final Loop[] loopOf;
 
     private Regex(String source, String where) {
         this.source = source;
         this.where = where;
+        shown = (source.length() > 120 ? source.substring(0, 120) + "..." : source).replaceAll("\\R", " ");
         emit(RegexSyntax.parse(source, where));
         add(MATCH, 0, 0);
         op = program.stream().mapToInt(i -> i[0]).toArray();
         a = program.stream().mapToInt(i -> i[1]).toArray();
         b = program.stream().mapToInt(i -> i[2]).toArray();
+        setOf = sets.toArray(CharSet[]::new);
+        loopOf = loops.toArray(Loop[]::new);
     }
 
     /// @param where the key that holds the expression
@@ -118,7 +126,7 @@ final class Regex {
     }
 
     private IllegalArgumentException tooLarge() {
-        return new IllegalArgumentException(where + " is an expression that is too large when written out: " + source);
+        return new IllegalArgumentException(where + " is an expression that is too large when written out: " + shown);
     }
 
     private void emit(Node node) {
@@ -149,14 +157,54 @@ final class Regex {
         var jumps = new ArrayList<Integer>();
         for (int i = 0; i < branches.size(); i++) {
             boolean last = i == branches.size() - 1;
+            CharSet first = last ? null : first(branches.get(i));
+            int guard = first == null ? -1 : add(WHERE, set(first), 0); // most branches cannot begin here
             int fork = last ? -1 : add(FORK, program.size() + 1, 0);
             emit(branches.get(i));
             if (!last) {
                 jumps.add(add(JUMP, 0, 0));
                 program.get(fork)[2] = program.size();
+                if (guard >= 0) {
+                    program.get(guard)[2] = program.size();
+                }
             }
         }
         jumps.forEach(j -> program.get(j)[1] = program.size());
+    }
+
+    /// The characters that what `node` takes can begin with; null if it may take none.
+    private static CharSet first(Node node) {
+        return switch (node) {
+            case One one -> one.set();
+            case Sequence all -> {
+                CharSet any = null;
+                for (Node part : all.parts()) {
+                    CharSet some = part instanceof Repeat r ? first(r.body()) : first(part);
+                    if (some == null && !(part instanceof Look || part instanceof Place)) {
+                        yield null;
+                    }
+                    any = some == null ? any : any == null ? some : any.or(some);
+                    if (some != null && !(part instanceof Repeat r && r.min() == 0)) {
+                        yield any;
+                    }
+                }
+                yield null;
+            }
+            case Choice any -> {
+                CharSet all = null;
+                for (Node branch : any.branches()) {
+                    CharSet some = first(branch);
+                    if (some == null) {
+                        yield null;
+                    }
+                    all = all == null ? some : all.or(some);
+                }
+                yield all;
+            }
+            case Repeat r -> r.min() == 0 ? null : first(r.body());
+            case Atomic g -> first(g.body());
+            case Look _, Place _ -> null;
+        };
     }
 
     private void repeat(Repeat r) {
@@ -241,7 +289,7 @@ final class Regex {
 
     /// The machine on one text.
     private final class Machine {
-        private final String text;
+        private final char[] text;
         private final int[] marks = new int[registers];
         // What is untried: (place in the program, position in the text, least position of a run that gives back), or
         // (-1 - register, its former value, 0).
@@ -251,7 +299,7 @@ final class Regex {
         private int here;
 
         Machine(String text) {
-            this.text = text;
+            this.text = text.toCharArray();
             steps = STEPS_AT_LEAST + STEPS_A_CHARACTER * text.length();
         }
 
@@ -262,15 +310,15 @@ final class Regex {
             int at = position;
             while (true) {
                 if (--steps < 0) {
-                    throw new IllegalStateException(where + ": the expression '" + source + "' takes more than "
-                            + STEPS_A_CHARACTER + " steps a character on a text of " + text.length() + " characters");
+                    throw new IllegalStateException(where + ": the expression '" + shown + "' takes more than "
+                            + STEPS_A_CHARACTER + " steps a character on a text of " + text.length + " characters");
                 }
                 boolean good = true;
                 switch (op[pc]) {
                     case ONE -> {
-                        if (at < text.length()) {
-                            int c = text.codePointAt(at);
-                            good = sets.get(a[pc]).test(c);
+                        if (at < text.length) {
+                            int c = codePointAt(at);
+                            good = setOf[a[pc]].test(c);
                             at += Character.charCount(c);
                         } else {
                             good = false;
@@ -289,9 +337,10 @@ final class Regex {
                         push(b[pc], at, -1);
                         pc = a[pc];
                     }
+                    case WHERE -> pc = at < text.length && setOf[a[pc]].test(codePointAt(at)) ? pc + 1 : b[pc];
                     case JUMP -> pc = a[pc];
                     case PLACE -> {
-                        good = isAt(RegexSyntax.Anchor.values()[a[pc]], at);
+                        good = isAt(ANCHORS[a[pc]], at);
                         pc++;
                     }
                     case LOOK -> {
@@ -324,25 +373,27 @@ final class Regex {
                     at = stack[top + 1];
                     int least = stack[top + 2];
                     if (least >= 0 && at > least) { // a run that may give back one more
-                        push(pc, at - (at - 1 > least && Character.isLowSurrogate(text.charAt(at - 1))
-                                && Character.isHighSurrogate(text.charAt(at - 2)) ? 2 : 1), least);
+                        push(pc, at - (at - 1 > least && Character.isLowSurrogate(text[at - 1])
+                                && Character.isHighSurrogate(text[at - 2]) ? 2 : 1), least);
                     }
                 }
             }
         }
 
+        private int codePointAt(int i) {
+            char c = text[i];
+            return Character.isHighSurrogate(c) ? Character.codePointAt(text, i) : c;
+        }
+
         /// Takes a run and puts what it may give back on the stack.
         private int runEnd(int pc, int from) {
-            CharSet set = sets.get(a[pc]);
-            Loop loop = loops.get(b[pc]);
+            CharSet set = setOf[a[pc]];
+            Loop loop = loopOf[b[pc]];
             int n = 0;
             int least = from;
             int end = from;
-            while (n < loop.max && end < text.length()) {
-                int c = text.charAt(end);
-                if (Character.isHighSurrogate((char) c)) {
-                    c = text.codePointAt(end);
-                }
+            while (n < loop.max && end < text.length) {
+                int c = codePointAt(end);
                 if (!set.test(c)) {
                     break;
                 }
@@ -356,7 +407,7 @@ final class Regex {
                 return -1;
             }
             if (end > least && !loop.possessive) {
-                int last = Character.charCount(text.codePointBefore(end));
+                int last = Character.charCount(Character.codePointBefore(text, end));
                 push(pc + 1, end - last, least);
             }
             return end;
@@ -374,38 +425,38 @@ final class Regex {
                 if (start == 0) {
                     break;
                 }
-                start -= Character.charCount(text.codePointBefore(start));
+                start -= Character.charCount(Character.codePointBefore(text, start));
             }
             here = outer;
             return end;
         }
 
         private boolean isAt(RegexSyntax.Anchor anchor, int at) {
-            int end = text.length();
+            int end = text.length;
             return switch (anchor) {
-                case LINE_START -> at == 0 || text.charAt(at - 1) == '\n' && at < end;
-                case LINE_END -> at == end || text.charAt(at) == '\n';
+                case LINE_START -> at == 0 || text[at - 1] == '\n' && at < end;
+                case LINE_END -> at == end || text[at] == '\n';
                 case TEXT_START -> at == 0;
                 case TEXT_END -> at == end;
-                case LAST_LINE_END -> at == end || at == end - 1 && text.charAt(at) == '\n';
+                case LAST_LINE_END -> at == end || at == end - 1 && text[at] == '\n';
                 case WORD_EDGE -> wordBefore(at) != wordAt(at);
                 case NO_WORD_EDGE -> wordBefore(at) == wordAt(at);
             };
         }
 
         private boolean wordBefore(int at) {
-            return at > 0 && CharSet.WORD.test(text.codePointBefore(at));
+            return at > 0 && CharSet.WORD.test(Character.codePointBefore(text, at));
         }
 
         private boolean wordAt(int at) {
-            return at < text.length() && CharSet.WORD.test(text.codePointAt(at));
+            return at < text.length && CharSet.WORD.test(codePointAt(at));
         }
 
         private void push(int pc, int position, int least) {
             if (top + 3 > stack.length) {
                 if (top > MAX_STACK) {
-                    throw new IllegalStateException(where + ": the expression '" + source
-                            + "' keeps too much to try on a text of " + text.length() + " characters");
+                    throw new IllegalStateException(where + ": the expression '" + shown
+                            + "' keeps too much to try on a text of " + text.length + " characters");
                 }
                 stack = Arrays.copyOf(stack, stack.length * 2);
             }

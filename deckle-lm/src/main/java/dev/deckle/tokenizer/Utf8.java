@@ -17,6 +17,13 @@ final class Utf8 {
 
     /// The bytes of `text`; a surrogate without its partner becomes U+FFFD.
     static byte[] encode(String text) {
+        int i = 0;
+        while (i < text.length() && !Character.isSurrogate(text.charAt(i))) {
+            i++;
+        }
+        if (i == text.length()) { // the JDK's fast way would write '?' for a surrogate alone
+            return text.getBytes(StandardCharsets.UTF_8);
+        }
         var encoder = StandardCharsets.UTF_8.newEncoder()
                 .onMalformedInput(CodingErrorAction.REPLACE)
                 .replaceWith(new byte[] {(byte) 0xEF, (byte) 0xBF, (byte) 0xBD});
@@ -86,6 +93,10 @@ final class Utf8 {
 
     /// The text of `bytes[from, end)`, one U+FFFD for each maximal ill-formed subpart.
     static String decode(byte[] bytes, int from, int end) {
+        var fast = new String(bytes, from, end - from, StandardCharsets.UTF_8);
+        if (fast.indexOf(REPLACEMENT) < 0) { // only what it replaces does the JDK count otherwise
+            return fast;
+        }
         var text = new StringBuilder(end - from);
         decode(bytes, from, end, text);
         return text.toString();

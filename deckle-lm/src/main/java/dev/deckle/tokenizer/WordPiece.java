@@ -35,19 +35,21 @@ final class WordPiece implements Model {
 
     @Override
     public Encoder encoder() {
+        var memory = new PieceMemory();
+        return (piece, out) -> memory.encode(piece, out, this::encode);
+    }
+
+    private void encode(String piece, IntList out) {
         var ids = new IntList();
-        return (piece, out) -> {
-            ids.clear();
-            if (piece.codePointCount(0, piece.length()) <= maxChars && encode(Utf8.encode(piece), ids)) {
-                out.addAll(ids.array(), 0, ids.size());
-                return;
-            }
-            int unknown = vocabulary.id(unknownToken);
-            if (unknown == Vocabulary.NONE) {
-                throw Model.unknown(piece, "model.unk_token", unknownToken);
-            }
-            out.add(unknown);
-        };
+        if (piece.codePointCount(0, piece.length()) <= maxChars && encode(Utf8.encode(piece), ids)) {
+            out.addAll(ids.array(), 0, ids.size());
+            return;
+        }
+        int unknown = vocabulary.id(unknownToken);
+        if (unknown == Vocabulary.NONE) {
+            throw Model.unknown(piece, "model.unk_token", unknownToken);
+        }
+        out.add(unknown);
     }
 
     private boolean encode(byte[] word, IntList ids) {

@@ -1,2 +1,2 @@
-/// Text to token ids and back: byte-level BPE, learned and read.
+/// Text to token ids and back: any `tokenizer.json`, stage by stage, and byte-level BPE learned.
 package dev.deckle.tokenizer;

@@ -117,7 +117,8 @@ class ModelTest {
     @Test
     void manyReadersOfTwoModels() throws Exception {
         Path other = make("other", 4);
-        try (Model a = Model.load(folder); Model b = Model.load(other);
+        try (Model a = Model.load(folder);
+                Model b = Model.load(other);
                 ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor()) {
             List<Model> models = List.of(a, b);
             List<String> alone = new ArrayList<>();
@@ -196,7 +197,7 @@ class ModelTest {
     void refusals() throws IOException {
         try (Model model = Model.load(folder)) {
             assertThrows(IllegalArgumentException.class, () -> model.generate(""));
-            String m = assertThrows(IllegalArgumentException.class, () -> model.generate("紙 ".repeat(200)))
+            String m = assertThrows(IllegalArgumentException.class, () -> model.generate("zq7#".repeat(200)))
                     .getMessage();
             assertTrue(m.contains("the model takes at most 256"), m);
             assertArrayEquals(new int[0], model.generate("a", model.settings().withMaxNewTokens(0)).ids());

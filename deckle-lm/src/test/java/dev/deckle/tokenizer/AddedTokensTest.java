@@ -55,14 +55,14 @@ class AddedTokensTest {
         Added cat = new Added(1, "cat", false, false, true, true, true);
         byte[] text = {(byte) 0x80, 'c', 'a', 't', (byte) 0xC3};
         var ends = new ArrayList<Integer>();
-        new AddedTokens(List.of(cat)).split(text, 0, text.length, new AddedTokens.Sink() {
+        new AddedTokens(List.of(cat)).split(text, new AddedTokens.Sink() {
             @Override
             public void token(int id) {
                 ends.add(-id);
             }
 
             @Override
-            public void text(int from, int end) {
+            public void text(byte[] whole, int from, int end, boolean first) {
                 ends.add(end);
             }
         });
@@ -78,15 +78,15 @@ class AddedTokensTest {
                     t.lstrip(), t.rstrip()));
         }
         var parts = new ArrayList<String>();
-        new AddedTokens(numbered).split(bytes, 0, bytes.length, new AddedTokens.Sink() {
+        new AddedTokens(numbered).split(bytes, new AddedTokens.Sink() {
             @Override
             public void token(int id) {
                 parts.add("[" + numbered.get(id).content() + "]");
             }
 
             @Override
-            public void text(int from, int end) {
-                parts.add(new String(bytes, from, end - from, StandardCharsets.UTF_8));
+            public void text(byte[] whole, int from, int end, boolean first) {
+                parts.add(new String(whole, from, end - from, StandardCharsets.UTF_8));
             }
         });
         return String.join(" ", parts);

@@ -33,11 +33,12 @@ class BpeTrainerTest {
                 documents.add(Utf8.encode(text.toString()));
             }
             int size = 257 + random.nextInt(60);
-            assertEquals(byDefinition(documents, size), train(documents, size).definition().merges());
+            var model = (BpeModel) train(documents, size).definition().model();
+            assertEquals(byDefinition(documents, size), model.merges());
         }
     }
 
-    private static List<Bpe.Merge> byDefinition(List<byte[]> documents, int size) {
+    private static List<BpeModel.Merge> byDefinition(List<byte[]> documents, int size) {
         var vocabulary = new ArrayList<>(SPECIAL);
         for (int b : ByteAlphabet.bytesByChar()) {
             vocabulary.add(String.valueOf(ByteAlphabet.toChar(b)));
@@ -45,7 +46,7 @@ class BpeTrainerTest {
         var words = new ArrayList<List<Integer>>();
         for (byte[] text : documents) {
             for (int i = 0; i < text.length;) {
-                int end = new PreTokenizer.Gpt2().pieceEnd(text, i, text.length);
+                int end = new PieceScanner.Gpt2().pieceEnd(text, i, text.length);
                 var word = new ArrayList<Integer>();
                 for (; i < end; i++) {
                     word.add(vocabulary.indexOf(String.valueOf(ByteAlphabet.toChar(text[i] & 0xFF))));
@@ -53,7 +54,7 @@ class BpeTrainerTest {
                 words.add(word);
             }
         }
-        var merges = new ArrayList<Bpe.Merge>();
+        var merges = new ArrayList<BpeModel.Merge>();
         while (vocabulary.size() < size) {
             Map<Long, Integer> counts = new TreeMap<>(); // by left id, then right id
             for (List<Integer> word : words) {
@@ -72,7 +73,7 @@ class BpeTrainerTest {
             assertFalse(vocabulary.contains(token), "a merge makes a new token");
             int id = vocabulary.size();
             vocabulary.add(token);
-            merges.add(new Bpe.Merge(left, right, id));
+            merges.add(new BpeModel.Merge(left, right, id));
             for (List<Integer> word : words) {
                 for (int i = 0; i + 1 < word.size(); i++) {
                     if (word.get(i) == left && word.get(i + 1) == right) {

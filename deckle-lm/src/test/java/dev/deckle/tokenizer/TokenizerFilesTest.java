@@ -116,18 +116,25 @@ class TokenizerFilesTest {
     /// What is not supported or not possible names the file and the key, in one line.
     @ParameterizedTest
     @CsvSource(delimiter = '§', quoteCharacter = '`', textBlock = """
-            "type": "BPE" § "type": "Unigram" § model.type is "Unigram"; supported: byte-level BPE
+            "type": "BPE" § "type": "Neural" § model.type is "Neural"; expected BPE, Unigram, WordPiece or WordLevel
+            "type": "BPE" § "type": "Unigram" § model.vocab is {
             "type": "BPE" § "type": 7 § model.type
-            "normalizer": null § "normalizer": {"type": "NFC"} § normalizer is {"type":"NFC"}
+            "normalizer": null § "normalizer": {"type": "Nfc"} § normalizer.type is "Nfc"
+            "normalizer": null § "normalizer": [] § normalizer is []; expected an object
+            "normalizer": null § "normalizer": {"type": "Sequence", "normalizers": [{"type": "Strip"}]} § [0].strip_left
+            "normalizer": null § "normalizer": {"type": "Replace", "pattern": "x"} § normalizer.pattern is "x"
+            "normalizer": null § "normalizer": {"type": "Replace", "pattern": {"Regex": "("}} § pattern.Regex is
+            "normalizer": null § "normalizer": {"type": "Precompiled", "precompiled_charsmap": "!"} § not base64
+            "normalizer": null § "normalizer": {"type": "Precompiled", "precompiled_charsmap": "/////w=="} § a trie of
             "type": "ByteLevel" § "type": "Metaspace" § pre_tokenizer
-            "add_prefix_space": false § "add_prefix_space": true § pre_tokenizer
+            "add_prefix_space": false § "add_prefix_space": 1 § pre_tokenizer.add_prefix_space is 1; expected
             "post_processor": null § "post_processor": {"type": "Bert"} § post_processor
-            "decoder": { § "decoder": null, "x": { § decoder
+            "decoder": { § "decoder": 5, "x": { § decoder is 5
             "dropout": null § "dropout": 0.1 § model.dropout is 0.1
-            "end_of_word_suffix": null § "end_of_word_suffix": "</w>" § model.end_of_word_suffix
-            "byte_fallback": false § "byte_fallback": true § model.byte_fallback
+            "end_of_word_suffix": null § "end_of_word_suffix": 1 § model.end_of_word_suffix
+            "byte_fallback": false § "byte_fallback": 1 § model.byte_fallback
             "ignore_merges": false § "ignore_merges": 1 § model.ignore_merges
-            "vocab": { § "vocab": 5, "x": { § model.vocab is 5; supported: an object
+            "vocab": { § "vocab": 5, "x": { § model.vocab is 5; expected an object
             "merges": [ § "merges": null, "x": [ § model.merges
             "merges": [ § "merges": [ ["t", "q~"], § model.merges[0] names 'q~'
             "merges": [ § "merges": [ 3, § model.merges[0]
@@ -138,7 +145,6 @@ class TokenizerFilesTest {
             "!": 2, § "!": 16777216, § model.vocab['!']
             "!": 2, § "!": 2.5, § model.vocab['!']
             "!": 2, § "!": "two", § model.vocab['!']
-            "!": 2, § "!!": 2, § no token '!' for the byte 33
             "content": "<|x|>" § "content": "<|y|>" § added_tokens[1].id is 1 for '<|y|>'
             "content": "<|x|>" § "content": "!" § added_tokens[1].id is 1 for '!'
             "content": "<|x|>" § "content": null § added_tokens[1].content
@@ -183,13 +189,51 @@ class TokenizerFilesTest {
             Files.write(file, damaged);
             try {
                 Tokenizer t = Tokenizer.load(folder);
-                assertEquals("public static", t.decode(t.encode("public static")));
+                t.decode(t.encode("public static"));
             } catch (IOException e) {
                 assertTrue(e.getMessage().startsWith(file + ": "), e::getMessage);
                 assertEquals(1, e.getMessage().lines().count(), e::getMessage);
             }
             Files.write(file, bytes);
         }
+    }
+
+    /// `transformers` adds what the configuration names, behind the vocabulary, in this order.
+    @Test
+    void theConfigurationAddsTokens() throws IOException {
+        int next = TOKENIZER.vocabularySize();
+        Files.writeString(folder.resolve("tokenizer_config.json"), """
+                {"bos_token": "<s>", "pad_token": {"content": "<p>", "lstrip": true}, "image_token": "<i>",
+                 "extra_special_tokens": ["<e>"], "add_bos_token": true,
+                 "added_tokens_decoder": {"9": {"content": "<d>", "special": false, "rstrip": true}}}""");
+        Tokenizer t = Tokenizer.load(folder);
+        assertArrayEquals(new int[] {next, next + 1, next + 2, next + 3, next + 4},
+                t.encode("<d>  <s> \n<p><i><e>"));
+        assertTrue(t.isSpecial(next + 1) && !t.isSpecial(next));
+        assertArrayEquals(new int[] {7}, t.wrap(new int[] {7}), "add_bos_token counts only without a tokenizer.json");
+        Files.writeString(folder.resolve("tokenizer_config.json"), "{\"split_special_tokens\": true}");
+        assertEquals("<|x|>", Tokenizer.load(folder).decode(Tokenizer.load(folder).encode("<|x|>")));
+        assertTrue(Tokenizer.load(folder).encode("<|x|>").length > 1);
+    }
+
+    @Test
+    void aWrongConfigurationIsNamed() throws IOException {
+        Path config = folder.resolve("tokenizer_config.json");
+        for (String wrong : List.of("{\"bos_token\": 5}", "{\"added_tokens_decoder\": {\"x\": {}}}",
+                "{\"added_tokens_decoder\": []}", "{\"extra_special_tokens\": 1}", "{\"split_special_tokens\": 1}")) {
+            Files.writeString(config, wrong);
+            var e = assertThrows(IOException.class, () -> Tokenizer.load(folder));
+            assertTrue(e.getMessage().startsWith(config + ": "), e::getMessage);
+            assertEquals(1, e.getMessage().lines().count(), e::getMessage);
+        }
+    }
+
+    @Test
+    void otherFilesOfTokenizersAreNamed() throws IOException {
+        Files.delete(file);
+        Files.writeString(folder.resolve("tokenizer.model"), "x");
+        var e = assertThrows(IOException.class, () -> Tokenizer.load(folder));
+        assertTrue(e.getMessage().startsWith(file + ": no such file; there is tokenizer.model, "), e::getMessage);
     }
 
     private void refused(Path named) {

@@ -115,7 +115,7 @@ class TokenizerTest {
     /// The definition: of all pairs that may merge, the lowest rank first, the leftmost of equal ones.
     @Test
     void mergesByRank() {
-        var definition = TOKENIZER.definition();
+        BpeModel definition = model();
         var encoder = new Bpe(definition).new Encoder();
         var random = new Random(6);
         String[] alphabet = {"a", "b", " ", "t", "h", "e", "-", "é"};
@@ -131,15 +131,19 @@ class TokenizerTest {
         }
     }
 
-    private static List<Integer> byDefinition(byte[] piece, TokenizerJson.Definition definition) {
-        List<String> vocabulary = Arrays.asList(definition.vocabulary());
+    private static BpeModel model() {
+        return (BpeModel) TOKENIZER.definition().model();
+    }
+
+    private static List<Integer> byDefinition(byte[] piece, BpeModel definition) {
+        List<String> vocabulary = Arrays.asList(definition.vocabulary().tokens());
         var ids = new ArrayList<Integer>();
         for (byte b : piece) {
             ids.add(vocabulary.indexOf(String.valueOf(ByteAlphabet.toChar(b & 0xFF))));
         }
         for (boolean merged = true; merged;) {
             merged = false;
-            for (Bpe.Merge m : definition.merges()) {
+            for (BpeModel.Merge m : definition.merges()) {
                 for (int i = 0; i + 1 < ids.size() && !merged; i++) {
                     if (ids.get(i) == m.left() && ids.get(i + 1) == m.right()) {
                         ids.set(i, m.merged());
@@ -163,7 +167,7 @@ class TokenizerTest {
         for (int i = 0; i < words.length; i++) {
             words[i] = Utf8.encode(" w" + Long.toString(random.nextLong() >>> 1, 26 + random.nextInt(9)));
         }
-        var warm = new Bpe(TOKENIZER.definition()).new Encoder();
+        var warm = new Bpe(model()).new Encoder();
         for (byte[] word : words) {
             var ids = new IntList();
             warm.encode(word, 0, word.length, ids);
@@ -174,7 +178,7 @@ class TokenizerTest {
             var seen = new IntList();
             var fresh = new IntList();
             warm.encode(word, 0, word.length, seen);
-            new Bpe(TOKENIZER.definition()).new Encoder().encode(word, 0, word.length, fresh);
+            new Bpe(model()).new Encoder().encode(word, 0, word.length, fresh);
             assertArrayEquals(fresh.toArray(), seen.toArray());
         }
         int remembered = warm.remembered();

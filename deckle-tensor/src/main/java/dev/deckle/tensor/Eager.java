@@ -23,7 +23,7 @@ final class Eager {
     static Tensor run(Op op) {
         Shapes.Result r = Shapes.of(op);
         Tensor y = compute(op, r);
-        if (r.dtype().floating() && NoGrad.recording() && op.inputs().stream().anyMatch(Tensor::requiresGrad)) {
+        if (r.dtype().floating() && NoGrad.recording() && requiresGrad(op.inputs())) {
             y.recordedBy(op);
         }
         if (OBSERVER.isBound()) {
@@ -31,6 +31,15 @@ final class Eager {
         }
         Reference.reachabilityFence(op); // kernels see addresses only: the inputs must outlive them
         return y;
+    }
+
+    private static boolean requiresGrad(List<Tensor> inputs) {
+        for (Tensor x : inputs) {
+            if (x.requiresGrad()) {
+                return true;
+            }
+        }
+        return false;
     }
 
     private static Tensor compute(Op op, Shapes.Result r) {
@@ -41,8 +50,7 @@ final class Eager {
             case Op.Where(Tensor condition, Tensor a, Tensor b) -> Pointwise.where(condition, a, b, r.shape());
             case Op.Cast(Tensor x, DType dtype) -> Pointwise.cast(x, dtype);
             case Op.Reshape(Tensor x, Shape shape) -> x.view(shape, shape.contiguousStrides(), x.offset());
-            case Op.Permute(Tensor x, List<Integer> order) -> x.view(r.shape(),
-                    order.stream().mapToLong(x::stride).toArray(), x.offset());
+            case Op.Permute(Tensor x, List<Integer> order) -> x.view(r.shape(), permuted(x, order), x.offset());
             case Op.Expand(Tensor x, Shape shape) -> x.view(shape, expanded(x, shape), x.offset());
             case Op.Slice(Tensor x, int dim, int start, _, int step) -> {
                 long[] strides = x.strides().clone();
@@ -72,6 +80,14 @@ final class Eager {
             case Op.Attention a -> Attend.forward(a);
             case Op.PagedAttention a -> Attend.forward(a);
         };
+    }
+
+    private static long[] permuted(Tensor x, List<Integer> order) {
+        long[] s = new long[x.rank()];
+        for (int i = 0; i < s.length; i++) {
+            s[i] = x.stride(order.get(i));
+        }
+        return s;
     }
 
     private static long[] expanded(Tensor x, Shape shape) {

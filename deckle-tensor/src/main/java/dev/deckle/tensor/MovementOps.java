@@ -1,7 +1,7 @@
 package dev.deckle.tensor;
 
 import java.util.ArrayList;
-import java.util.Collections;
+import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;
 
@@ -45,9 +45,11 @@ interface MovementOps {
 
     /// Two dimensions swapped.
     default Tensor transpose(int a, int b) {
-        List<Integer> order = new ArrayList<>(IntStream.range(0, self().rank()).boxed().toList());
-        Collections.swap(order, self().shape().axis(a), self().shape().axis(b));
-        return Eager.run(new Op.Permute(self(), List.copyOf(order)));
+        int i = self().shape().axis(a);
+        int j = self().shape().axis(b);
+        Integer[] order = new Integer[self().rank()];
+        Arrays.setAll(order, d -> d == i ? j : d == j ? i : d);
+        return Eager.run(new Op.Permute(self(), List.of(order)));
     }
 
     /// A matrix transposed.

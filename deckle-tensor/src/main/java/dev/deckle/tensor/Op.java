@@ -5,7 +5,6 @@ import dev.deckle.kernel.ReduceFn;
 import dev.deckle.kernel.UnaryFn;
 import java.util.List;
 import java.util.Optional;
-import java.util.stream.Stream;
 
 /// Everything that a tensor can be the result of. A record holds the inputs and attributes of one operation.
 ///
@@ -175,7 +174,7 @@ public sealed interface Op {
     record Linear(Tensor x, Tensor weight, Optional<Tensor> bias) implements Op {
         @Override
         public List<Tensor> inputs() {
-            return Stream.concat(Stream.of(x, weight), bias.stream()).toList();
+            return bias.isPresent() ? List.of(x, weight, bias.get()) : List.of(x, weight);
         }
     }
 

@@ -105,8 +105,11 @@ public final class Shape {
     /// Whether a dimension of `this` that is 1 or missing in front may be repeated to give `target`.
     public boolean expandsTo(Shape target) {
         int lead = target.rank() - rank();
-        return lead >= 0
-                && IntStream.range(0, rank()).allMatch(i -> dims[i] == target.dims[lead + i] || dims[i] == 1);
+        boolean fits = lead >= 0;
+        for (int i = 0; fits && i < dims.length; i++) {
+            fits = dims[i] == target.dims[lead + i] || dims[i] == 1;
+        }
+        return fits;
     }
 
     /// The shape that two element-wise operands give together (NumPy's rule: sizes equal, or one of them 1).

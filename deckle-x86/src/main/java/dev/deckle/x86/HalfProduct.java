@@ -39,7 +39,7 @@ final class HalfProduct {
             Code code, int m, int n, int k, long a, long lda, long b, long ldb, long c, long crs, boolean accumulate,
             Team team) {
         long row = ceilDiv(2L * k, UNIT) * UNIT;
-        int most = (int) Math.min(m, Math.max(1, 2 * PackBuffers.HALF / row));
+        int most = (int) Math.min(m, Math.max(1, PackBuffers.BYTES / row));
         long rounded = PackBuffers.take();
         try {
             for (int i = 0; i < m; i += most) {

@@ -2,11 +2,10 @@ package dev.deckle.x86;
 
 import java.util.concurrent.ConcurrentLinkedDeque;
 
-/// Memory for packed blocks of A and B, two equal halves. Each running product has one to itself; they are kept for the
-/// next, so there are never more than products that ran at once. Memory that no product touched costs nothing.
+/// Memory for packed blocks of A. Each running product has one to itself; they are kept for the next, so there are
+/// never more than products that ran at once. Memory that no product touched costs nothing.
 final class PackBuffers {
-    /// Bytes in a half.
-    static final long HALF = 32L << 20;
+    static final long BYTES = 64L << 20;
 
     private static final ConcurrentLinkedDeque<Long> IDLE = new ConcurrentLinkedDeque<>();
 
@@ -14,7 +13,7 @@ final class PackBuffers {
 
     static long take() {
         Long idle = IDLE.pollFirst();
-        return idle != null ? idle : Linux.reserve(2 * HALF);
+        return idle != null ? idle : Linux.reserve(BYTES);
     }
 
     static void giveBack(long buffer) {

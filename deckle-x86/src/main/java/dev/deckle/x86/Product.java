@@ -23,15 +23,15 @@ record Product(
     /// so deep a block of B in the second-level cache.
     static final int DEPTH = 512;
     /// Up to this many rows, dot products are ahead of tiles.
-    private static final int FEW = 8;
+    private static final int FEW = 16;
     /// Up to this many rows, packed numbers would be used too seldom to pay for the packing.
     private static final int LOW = 128;
     /// Up to this many multiply-adds, one thread is done before another has woken.
     private static final long SMALL = 128 * 128 * 128;
-    /// What a task of dot products reads of W: it stays in the second-level cache for a second pass.
-    private static final int DOT_BYTES = 256 << 10;
+    /// What a task of dot products reads of W: it stays in the second-level cache for the next rows of X.
+    private static final int DOT_BYTES = 128 << 10;
     /// The slot of [Scratch] that is ours.
-    private static final int SCRATCH = 7;
+    static final int SCRATCH = 7;
 
     void run() {
         if (bTransposed && aForm == Form.ROWS && m <= FEW) {
@@ -68,9 +68,9 @@ record Product(
             long from = w + w0 * ldw;
             long ld = 4L * (rows + group);
             long sums = Scratch.bytes(SCRATCH, xs * ld); // (xs, rows)
-            int xn;
-            for (int x0 = 0; x0 < xs; x0 += xn) {
-                xn = Math.min(Dot.maxRows(code.isa), xs - x0);
+            int high = evenly(xs, Dot.maxRows(code.isa), 1);
+            for (int x0 = 0; x0 < xs; x0 += high) {
+                int xn = Math.min(high, xs - x0);
                 long xi = x + x0 * ldx;
                 long to = sums + x0 * ld;
                 if (whole > 0) {
