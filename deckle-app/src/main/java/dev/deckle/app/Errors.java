@@ -1,5 +1,6 @@
 package dev.deckle.app;
 
+import dev.deckle.io.Shown;
 import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -111,8 +112,9 @@ final class Errors {
         };
     }
 
+    /// What strangers' files put into a message stays a line of text: a terminal would obey control characters.
     private static String oneLine(String text) {
-        return text == null ? "" : text.strip().replaceAll("\\s*\\R\\s*", " ");
+        return text == null ? "" : Shown.escaped(text.strip().replaceAll("\\s*\\R\\s*", " "));
     }
 
     private static String quote(String word) {

@@ -166,13 +166,13 @@ final class Generate extends Verb {
                 ? Optional.of(Tokenizer.load(model))
                 : Optional.empty();
         if (!settings.stops.isEmpty() && tokenizer.isEmpty()) {
-            throw wrongUsage("--stop needs a tokenizer, and " + model + " has no tokenizer.json");
+            throw wrong(stop, "stop_strings", "--stop needs a tokenizer, and " + model + " has no tokenizer.json");
         }
         List<Prompts.Prompt> all = prompts.read(this, tokenizer);
         try (CausalLm lm = Models.open(model)) {
             if (settings.search.numBeams() > lm.vocabSize()) {
-                throw wrongUsage("--num-beams " + settings.search.numBeams() + " is more than the " + lm.vocabSize()
-                        + " tokens of the model");
+                throw wrong(numBeams, "num_beams", "--num-beams " + settings.search.numBeams() + " is more than the "
+                        + lm.vocabSize() + " tokens of the model");
             }
             var generator = new TextGenerator(lm, settings.sampler, config.endTokens(), cache.kind)
                     .withMinNewTokens(settings.minNewTokens);
@@ -182,8 +182,16 @@ final class Generate extends Verb {
             double seconds = (System.nanoTime() - start) / 1e9;
             long tokens = made.stream().mapToLong(c -> c.ids.length - all.get(c.prompt).ids().length).sum();
             work.show(made, tokens / seconds);
+        } catch (IllegalStateException | IllegalArgumentException e) {
+            throw of(model, e);
         }
         return Deckle.DONE;
+    }
+
+    /// A setting that does not go: the flag's fault, or the file's where there is no flag.
+    private RuntimeException wrong(Object flag, String key, String message) {
+        return flag != null ? wrongUsage(message)
+                : new IllegalArgumentException(model.resolve("generation_config.json") + ": " + key + ": " + message);
     }
 
     private void requireNotNegative(String flag, Integer n) {
@@ -237,8 +245,8 @@ final class Generate extends Verb {
             throw wrongUsage("--num-return-sequences " + sequences + " is more than --num-beams " + beams);
         }
         if (!searching && sequences > 1 && sampler.temperature() == 0) {
-            throw wrongUsage("--num-return-sequences " + sequences + " would be the same text each time: it needs "
-                    + "--temperature above 0, or --num-beams");
+            throw wrong(numReturnSequences, "num_return_sequences", "--num-return-sequences " + sequences
+                    + " would be the same text each time: it needs --temperature above 0, or --num-beams");
         }
         return new Settings(sampler,
                 new BeamSearch(beams, or(lengthPenalty, config.length_penalty()),

@@ -58,6 +58,8 @@ final class Score extends Verb {
                 }
                 console.result(String.format("perplexity %.4f", s.perplexity()));
             }
+        } catch (IllegalStateException | IllegalArgumentException e) {
+            throw of(model, e);
         }
         return Deckle.DONE;
     }

@@ -1,5 +1,6 @@
 package dev.deckle.app;
 
+import java.nio.file.Path;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
@@ -21,6 +22,12 @@ abstract class Verb {
     /// Arguments that do not go together, to be thrown: exit code 2.
     final ParameterException wrongUsage(String message) {
         return new ParameterException(spec.commandLine(), message);
+    }
+
+    /// What a model made go wrong, with its folder: the model itself does not know where it came from.
+    static IllegalStateException of(Path model, RuntimeException e) {
+        boolean named = String.valueOf(e.getMessage()).startsWith(model.toString());
+        return new IllegalStateException(named ? e.getMessage() : model + ": " + e.getMessage(), e);
     }
 
     final CommandSpec spec() {

@@ -5,11 +5,12 @@ import com.google.gson.JsonElement;
 import com.google.gson.JsonNull;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonPrimitive;
+import dev.deckle.io.Shown;
 import dev.deckle.jinja.Template;
 import dev.deckle.jinja.TemplateException;
 import dev.deckle.json.StrictJson;
+import dev.deckle.json.TextFile;
 import java.io.IOException;
-import java.nio.charset.CharacterCodingException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -36,6 +37,7 @@ import java.util.concurrent.ConcurrentHashMap;
 /// ```
 public final class ChatTemplate {
     private static final long LARGEST_TEMPLATE = 4 << 20;
+    private static final int LONGEST_COMPLAINT = 250; // characters of raise_exception
     private static final long LARGEST_CONFIG = 64 << 20;
 
     /// @param where what messages call it
@@ -59,13 +61,13 @@ public final class ChatTemplate {
     /// @throws IOException if there is no template, or a file is broken
     public static ChatTemplate load(Path folder) throws IOException {
         Path configFile = folder.resolve("tokenizer_config.json");
-        JsonObject config = Files.exists(configFile) ? json(configFile) : new JsonObject();
+        JsonObject config = TextFile.exists(configFile) ? json(configFile) : new JsonObject();
         Map<String, Source> sources = files(folder);
         if (sources.isEmpty()) {
             sources = named(config.get("chat_template"), configFile);
         }
         Path legacy = folder.resolve("chat_template.json");
-        if (sources.isEmpty() && Files.exists(legacy)) {
+        if (sources.isEmpty() && TextFile.exists(legacy)) {
             sources = named(json(legacy).get("chat_template"), legacy);
         }
         if (sources.isEmpty()) {
@@ -99,7 +101,7 @@ public final class ChatTemplate {
                 variables,
                 Map.of(
                         "raise_exception", message -> {
-                            throw new TemplateException(message);
+                            throw new TemplateException(Shown.brief(message, LONGEST_COMPLAINT));
                         },
                         "strftime_now", format -> Strftime.format(format, ZonedDateTime.now(clock))));
     }
@@ -118,15 +120,15 @@ public final class ChatTemplate {
     private static Map<String, Source> files(Path folder) throws IOException {
         Map<String, Source> sources = new TreeMap<>();
         Path single = folder.resolve("chat_template.jinja");
-        if (Files.exists(single)) {
-            sources.put("default", new Source(single.toString(), text(single, LARGEST_TEMPLATE)));
+        if (TextFile.exists(single)) {
+            sources.put("default", new Source(single.toString(), TextFile.read(single, LARGEST_TEMPLATE)));
         }
         Path more = folder.resolve("additional_chat_templates");
         if (Files.isDirectory(more)) {
             try (DirectoryStream<Path> files = Files.newDirectoryStream(more, "*.jinja")) {
                 for (Path file : files) {
                     String name = file.getFileName().toString().replaceFirst("\\.jinja$", "");
-                    sources.put(name, new Source(file.toString(), text(file, LARGEST_TEMPLATE)));
+                    sources.put(name, new Source(file.toString(), TextFile.read(file, LARGEST_TEMPLATE)));
                 }
             }
         }
@@ -167,7 +169,7 @@ public final class ChatTemplate {
         var tokens = new JsonObject();
         addTokens(tokens, config);
         Path map = folder.resolve("special_tokens_map.json");
-        if (!config.has("added_tokens_decoder") && Files.exists(map)) {
+        if (!config.has("added_tokens_decoder") && TextFile.exists(map)) {
             addTokens(tokens, json(map));
         }
         return tokens;
@@ -191,17 +193,6 @@ public final class ChatTemplate {
     }
 
     private static JsonObject json(Path file) throws IOException {
-        return StrictJson.object(text(file, LARGEST_CONFIG), file.toString());
-    }
-
-    private static String text(Path file, long largest) throws IOException {
-        if (Files.size(file) > largest) {
-            throw new IOException(file + ": " + Files.size(file) + " bytes are too many, " + largest + " are allowed");
-        }
-        try {
-            return Files.readString(file);
-        } catch (CharacterCodingException e) {
-            throw new IOException(file + ": not UTF-8", e);
-        }
+        return StrictJson.object(TextFile.read(file, LARGEST_CONFIG), file.toString());
     }
 }

@@ -5,9 +5,8 @@ import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonPrimitive;
 import dev.deckle.json.StrictJson;
+import dev.deckle.json.TextFile;
 import java.io.IOException;
-import java.nio.charset.CharacterCodingException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
 
@@ -34,14 +33,7 @@ public record Conversation(
 
     /// Reads a file as [#of(JsonObject, String)] reads an object.
     public static Conversation read(Path file) throws IOException {
-        if (Files.size(file) > LARGEST_FILE) {
-            throw new IOException(file + ": " + Files.size(file) + " bytes are too many for a conversation");
-        }
-        try {
-            return of(StrictJson.object(Files.readString(file), file.toString()), file.toString());
-        } catch (CharacterCodingException e) {
-            throw new IOException(file + ": not UTF-8", e);
-        }
+        return of(StrictJson.object(TextFile.read(file, LARGEST_FILE), file.toString()), file.toString());
     }
 
     /// `{"messages", "tools"?, "add_generation_prompt"?, "chat_template"?, ...}`: the arguments of transformers'

@@ -4,9 +4,9 @@ import com.google.gson.JsonElement;
 import com.google.gson.JsonNull;
 import com.google.gson.JsonParser;
 import com.google.gson.JsonPrimitive;
+import dev.deckle.json.TextFile;
 import dev.deckle.models.ConfigReader;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashSet;
@@ -66,9 +66,9 @@ public record GenerationConfig(
     /// @throws IOException if a file cannot be read
     /// @throws IllegalArgumentException naming file, key, what was found and what was expected
     public static GenerationConfig read(Path folder) throws IOException {
-        List<Integer> ends = ConfigReader.open(folder.resolve("config.json")).integers("eos_token_id");
+        List<Integer> ends = ConfigReader.ofModel(folder).integers("eos_token_id");
         Path file = folder.resolve("generation_config.json");
-        if (!Files.exists(file)) {
+        if (!TextFile.exists(file)) {
             return new GenerationConfig(Optional.empty(), Optional.empty(), Optional.empty(), Optional.empty(),
                     Optional.empty(), 1, 1, 1, 1, BeamSearch.EarlyStopping.FALSE, Optional.empty(), Optional.empty(), 0,
                     ends, Optional.empty(), List.of());

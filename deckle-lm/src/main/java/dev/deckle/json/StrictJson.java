@@ -7,6 +7,7 @@ import com.google.gson.JsonParser;
 import com.google.gson.Strictness;
 import com.google.gson.stream.JsonReader;
 import com.google.gson.stream.JsonToken;
+import dev.deckle.io.Shown;
 import java.io.IOException;
 import java.io.StringReader;
 
@@ -35,6 +36,6 @@ public final class StrictJson {
     private static String place(String message) {
         String first = message.lines().findFirst().orElse("");
         int at = first.indexOf(" at line ");
-        return at >= 0 ? first.substring(at) : ": " + first.replaceFirst("^[\\w.]*Exception: ", "");
+        return Shown.brief(at >= 0 ? first.substring(at) : ": " + first.replaceFirst("^[\\w.]*Exception: ", ""), 120);
     }
 }

@@ -4,11 +4,11 @@ import com.google.gson.JsonArray;
 import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonPrimitive;
+import dev.deckle.io.Shown;
 import dev.deckle.json.StrictJson;
+import dev.deckle.json.TextFile;
 import java.io.IOException;
-import java.nio.charset.CharacterCodingException;
 import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -26,20 +26,26 @@ public final class ConfigReader {
         this.json = json;
     }
 
+    /// The `config.json` of a model folder.
+    ///
+    /// @throws IOException if it is not there, saying what is there instead, or no JSON object
+    public static ConfigReader ofModel(Path folder) throws IOException {
+        if (!Files.isDirectory(folder)) {
+            throw new IOException(folder + ": there is no such model folder");
+        }
+        Path file = folder.resolve("config.json");
+        if (!TextFile.exists(file)) {
+            throw new IOException(file + ": there is no such file" + WeightFiles.foreign(folder));
+        }
+        return open(file);
+    }
+
     /// Reads a file.
     ///
     /// @throws IOException if it is not there or no JSON object
     public static ConfigReader open(Path file) throws IOException {
-        try {
-            if (Files.size(file) > LARGEST_FILE) {
-                throw new IOException(file + ": " + Files.size(file) + " bytes are too many for a configuration");
-            }
-            return new ConfigReader(file.toString(), StrictJson.object(Files.readString(file), file.toString()));
-        } catch (NoSuchFileException e) {
-            throw new IOException(file + ": there is no such file", e);
-        } catch (CharacterCodingException e) {
-            throw new IOException(file + ": not UTF-8", e);
-        }
+        String text = TextFile.read(file, LARGEST_FILE);
+        return new ConfigReader(file.toString(), StrictJson.object(text, file.toString()));
     }
 
     public JsonObject json() {
@@ -167,6 +173,6 @@ public final class ConfigReader {
     public IllegalArgumentException bad(String key, String expected) {
         String found = json.has(key) ? String.valueOf(json.get(key)) : "missing";
         return new IllegalArgumentException(where + ": " + key + " is "
-                + (found.length() > 60 ? found.substring(0, 60) + "..." : found) + ", expected " + expected);
+                + Shown.brief(found, 60) + ", expected " + expected);
     }
 }

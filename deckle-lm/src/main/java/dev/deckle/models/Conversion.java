@@ -44,7 +44,7 @@ public final class Conversion {
         if (Files.exists(to) && !isEmpty(to)) {
             throw new IOException(to + ": is there already and not empty: give another folder");
         }
-        JsonObject config = Models.config(from).json();
+        JsonObject config = ConfigReader.ofModel(from).json();
         dtype.ifPresent(t -> config.addProperty(config.has("torch_dtype") ? "torch_dtype" : "dtype", name(t)));
         Path partial = to.resolveSibling(to.getFileName() + ".partial-" + ProcessHandle.current().pid());
         try (ModelMemory memory = new ModelMemory()) {
@@ -94,7 +94,8 @@ public final class Conversion {
         if (Files.isDirectory(from.resolve(TEMPLATES))) {
             Files.createDirectory(to.resolve(TEMPLATES));
             try (Stream<Path> files = Files.list(from.resolve(TEMPLATES))) {
-                for (Path file : files.filter(f -> f.toString().endsWith(".jinja")).toList()) {
+                for (Path file : files.filter(f -> f.toString().endsWith(".jinja") && Files.isRegularFile(f))
+                        .toList()) {
                     Files.copy(file, to.resolve(TEMPLATES).resolve(file.getFileName()));
                 }
             }

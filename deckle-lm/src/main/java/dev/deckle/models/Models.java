@@ -4,7 +4,6 @@ import dev.deckle.memory.ModelMemory;
 import dev.deckle.nn.Weights;
 import dev.deckle.tensor.Tensor;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -45,7 +44,7 @@ public final class Models {
     }
 
     private static CausalLm open(Path folder, boolean trainable) throws IOException {
-        ConfigReader config = config(folder);
+        ConfigReader config = ConfigReader.ofModel(folder);
         Family family = family(config);
         ModelMemory memory = new ModelMemory();
         try {
@@ -76,18 +75,6 @@ public final class Models {
         Map<String, Tensor> renamed = new LinkedHashMap<>();
         weights.forEach((n, t) -> renamed.put(n.startsWith("lm_head.") ? n : base + n, t));
         return renamed;
-    }
-
-    /// The `config.json` of a model folder.
-    static ConfigReader config(Path folder) throws IOException {
-        if (!Files.isDirectory(folder)) {
-            throw new IOException(folder + ": there is no such model folder");
-        }
-        Path file = folder.resolve("config.json");
-        if (!Files.exists(file)) {
-            throw new IOException(file + ": there is no such file" + WeightFiles.foreign(folder));
-        }
-        return ConfigReader.open(file);
     }
 
     private static Family family(ConfigReader config) {

@@ -5,6 +5,8 @@ import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 import dev.deckle.io.AtomicFile;
 import dev.deckle.io.Safetensors;
+import dev.deckle.io.Shown;
+import dev.deckle.json.TextFile;
 import dev.deckle.memory.ModelMemory;
 import dev.deckle.tensor.DType;
 import dev.deckle.tensor.Tensor;
@@ -35,11 +37,11 @@ final class WeightFiles {
     /// @throws IOException in one line naming the file that is missing or broken
     static Map<String, Tensor> open(Path folder, ModelMemory memory) throws IOException {
         Path single = folder.resolve(SINGLE);
-        if (Files.exists(single)) {
+        if (TextFile.exists(single)) {
             return read(single, memory);
         }
         Path index = folder.resolve(INDEX);
-        if (Files.exists(index)) {
+        if (TextFile.exists(index)) {
             return shards(index, memory);
         }
         throw new IOException(single + ": there is no such file, nor " + INDEX + foreign(folder));
@@ -63,7 +65,7 @@ final class WeightFiles {
         for (String file : files) {
             for (var e : read(index.resolveSibling(file), memory).entrySet()) {
                 if (all.put(e.getKey(), e.getValue()) != null) {
-                    throw new IOException(index.resolveSibling(file) + ": holds " + e.getKey() + ", and so does "
+                    throw new IOException(index.resolveSibling(file) + ": holds " + Shown.brief(e.getKey()) + ", and so does "
                             + from.get(e.getKey()));
                 }
                 from.put(e.getKey(), file);
@@ -71,7 +73,7 @@ final class WeightFiles {
         }
         for (var e : places.entrySet()) {
             if (!e.getValue().getAsString().equals(from.get(e.getKey()))) {
-                throw new IOException(index + ": weight_map says that " + e.getKey() + " is in "
+                throw new IOException(index + ": weight_map says that " + Shown.brief(e.getKey()) + " is in "
                         + e.getValue().getAsString() + ", it is " + (from.containsKey(e.getKey())
                                 ? "in " + from.get(e.getKey())
                                 : "not"));
@@ -84,15 +86,16 @@ final class WeightFiles {
     private static String fileName(Path index, String weight, JsonElement value) throws IOException {
         String name = value.isJsonPrimitive() && value.getAsJsonPrimitive().isString() ? value.getAsString() : "";
         if (!name.matches("[A-Za-z0-9][A-Za-z0-9._-]{0,200}\\.safetensors")) {
-            throw new IOException(index + ": weight_map puts " + weight + " into " + value + ", expected the name of a "
-                    + ".safetensors file beside it");
+            throw new IOException(index + ": weight_map puts " + Shown.brief(weight) + " into "
+                    + Shown.brief(value.toString()) + ", expected the name of a .safetensors file beside it");
         }
         return name;
     }
 
     private static Map<String, Tensor> read(Path file, ModelMemory memory) throws IOException {
         if (!Files.isRegularFile(file)) { // a pipe would never end
-            throw new IOException(file + ": " + (Files.exists(file) ? "is no file" : "there is no such file"));
+            throw new IOException(file + ": " + (!TextFile.exists(file) ? "there is no such file"
+                    : Files.exists(file) ? "is no file" : "is a link to a file that is not there"));
         }
         return Safetensors.open(file, memory).tensors();
     }
@@ -133,7 +136,7 @@ final class WeightFiles {
         AtomicFile.write(folder.resolve(INDEX), new GsonBuilder().setPrettyPrinting().create().toJson(index) + "\n");
     }
 
-    /// What a folder holds in place of safetensors, and what to do about it; empty if it holds nothing known.
+    /// What a folder holds in place of a model, and what to do about it; empty if it holds nothing known.
     static String foreign(Path folder) {
         List<String> names = new ArrayList<>();
         try (Stream<Path> files = Files.list(folder)) {
@@ -142,14 +145,39 @@ final class WeightFiles {
             return "";
         }
         for (String n : names) {
-            if (n.endsWith(".gguf")) {
-                return "; " + n + " is GGUF, which is not read yet: take the model's safetensors";
-            }
-            if (n.matches("pytorch_model.*\\.bin(\\.index\\.json)?") || n.endsWith(".pth") || n.endsWith(".pt")) {
-                return "; " + n + " is a pickle, which is a program: save the model with safe_serialization, as "
-                        + "safetensors";
+            String what = n.startsWith("adapter_") ? adapter(folder) : foreign(n);
+            if (!what.isEmpty()) {
+                return "; " + Shown.brief(n) + " is " + what;
             }
         }
         return "";
+    }
+
+    private static String foreign(String name) {
+        if (name.endsWith(".gguf")) {
+            return "GGUF, which is not read yet: take the model's safetensors";
+        }
+        if (name.matches("pytorch_model.*\\.bin(\\.index\\.json)?") || name.endsWith(".pth") || name.endsWith(".pt")) {
+            return "a pickle, which is a program: save the model with safe_serialization, as safetensors";
+        }
+        if (name.matches("tf_model.*\\.h5|flax_model.*\\.msgpack|.*\\.onnx")) {
+            String kind = name.endsWith(".h5") ? "TensorFlow's" : name.endsWith(".onnx") ? "ONNX" : "Flax's";
+            return kind + ", which is not read: take the model's safetensors";
+        }
+        if (name.startsWith("consolidated") && name.endsWith(".safetensors")) {
+            return "in Mistral's own layout, which is not read: take the files in Hugging Face's";
+        }
+        return "";
+    }
+
+    /// An adapter is a change to another model, and names it.
+    private static String adapter(Path folder) {
+        String base = "its base model";
+        try {
+            base = ConfigReader.open(folder.resolve("adapter_config.json")).text("base_model_name_or_path", base);
+        } catch (IOException | IllegalArgumentException _) {
+            // without its name then
+        }
+        return "an adapter of " + Shown.brief(base) + ", not a model: merge it into that first (merge_and_unload)";
     }
 }

@@ -3,6 +3,7 @@ package dev.deckle.nn;
 import static java.util.stream.Collectors.joining;
 
 import dev.deckle.autograd.Leaf;
+import dev.deckle.io.Shown;
 import dev.deckle.memory.ModelMemory;
 import dev.deckle.random.Generator;
 import dev.deckle.tensor.DType;
@@ -28,7 +29,7 @@ import java.util.stream.Stream;
 /// Loading collects everything that does not fit instead of stopping at the first; [#finish()] reports it at once.
 public final class Weights {
     private static final int MOST_PROBLEMS = 64;
-    private static final int SHOWN = 4; // of each kind
+    private static final int SHOWN = 2; // of each kind
 
     /// What all scopes of one model share.
     private static final class Root {
@@ -166,7 +167,7 @@ public final class Weights {
         if (root.checkpoint != null) {
             root.checkpoint.keySet().stream()
                     .filter(n -> !root.used.contains(n) && !root.ignored.test(n))
-                    .forEach(root.extra::add);
+                    .forEach(n -> root.extra.add(Shown.brief(n)));
         }
         if (!root.missing.isEmpty() || !root.unfit.isEmpty() || !root.extra.isEmpty()) {
             complain();

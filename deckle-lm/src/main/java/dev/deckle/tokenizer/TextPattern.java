@@ -1,6 +1,7 @@
 package dev.deckle.tokenizer;
 
 import com.google.gson.JsonObject;
+import dev.deckle.io.Shown;
 
 /// What a stage looks for: a string as it is, or a regular expression.
 sealed interface TextPattern {
@@ -22,6 +23,9 @@ sealed interface TextPattern {
         throw stage.wrong(key, "{\"String\": ...} or {\"Regex\": ...}");
     }
 
+    /// What a replacement may let a text grow to: some dozens, each twice as long, would fill any memory.
+    int LONGEST = 1 << 24;
+
     default String replace(String text, String content) {
         IntList matches = matches(text);
         if (matches.size() == 0) {
@@ -32,6 +36,10 @@ sealed interface TextPattern {
         for (int i = 0; i < matches.size(); i += 2) {
             out.append(text, done, matches.get(i)).append(content);
             done = matches.get(i + 1);
+            if (out.length() > LONGEST && out.length() > done) {
+                throw new IllegalArgumentException("tokenizer.json: normalizer makes the text longer than " + LONGEST
+                        + " characters by replacing parts of it with \"" + Shown.brief(content) + "\"");
+            }
         }
         return out.append(text, done, text.length()).toString();
     }

@@ -5,11 +5,10 @@ import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonPrimitive;
 import dev.deckle.json.StrictJson;
+import dev.deckle.json.TextFile;
 import java.io.IOException;
-import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.security.MessageDigest;
@@ -23,6 +22,7 @@ import java.util.Optional;
 /// @param json `tokenizer.json`
 /// @param config `tokenizer_config.json`, empty if there is none
 record TokenizerFiles(JsonObject json, JsonObject config, TokenizerJson.Definition definition) {
+    private static final long LARGEST_FILE = 256 << 20;
     private static final String JSON = "tokenizer.json";
     private static final String CONFIG = "tokenizer_config.json";
 
@@ -35,10 +35,10 @@ record TokenizerFiles(JsonObject json, JsonObject config, TokenizerJson.Definiti
         boolean folder = Files.isDirectory(fileOrFolder);
         Path file = folder ? fileOrFolder.resolve(JSON) : fileOrFolder;
         Path configFile = file.resolveSibling(CONFIG);
-        if (folder && !Files.exists(file)) {
+        if (folder && !TextFile.exists(file)) {
             throw new IOException(file + ": no such file" + instead(fileOrFolder));
         }
-        JsonObject config = Files.exists(configFile) ? parse(configFile) : new JsonObject();
+        JsonObject config = TextFile.exists(configFile) ? parse(configFile) : new JsonObject();
         JsonObject json = parse(file);
         try {
             return new TokenizerFiles(json, config);
@@ -93,17 +93,7 @@ record TokenizerFiles(JsonObject json, JsonObject config, TokenizerJson.Definiti
     }
 
     private static JsonObject parse(Path file) throws IOException {
-        String text;
-        try {
-            text = Files.readString(file);
-        } catch (NoSuchFileException e) {
-            throw new IOException(file + ": no such file", e);
-        } catch (CharacterCodingException e) {
-            throw new IOException(file + ": not UTF-8", e);
-        } catch (IOException e) {
-            throw new IOException(file + ": cannot be read: " + e.getMessage(), e);
-        }
-        return StrictJson.object(text, file.toString());
+        return StrictJson.object(TextFile.read(file, LARGEST_FILE), file.toString());
     }
 
     /// To a name of its own first, so that a reader never meets half a file.

@@ -59,7 +59,7 @@ final class Json {
             space();
             expect(':');
             if (m.put(key, value(depth + 1)) != null) {
-                throw error("the key \"" + key + "\" twice");
+                throw error("the key \"" + Shown.brief(key) + "\" twice");
             }
             space();
             if (peek() == '}') {
@@ -138,7 +138,7 @@ final class Json {
             }
             return Double.parseDouble(s);
         } catch (NumberFormatException e) {
-            throw error(s.isEmpty() ? "something that is no value" : "a number out of range: " + s);
+            throw error(s.isEmpty() ? "something that is no value" : "a number out of range: " + Shown.brief(s));
         }
     }
 
