@@ -55,7 +55,8 @@ final class Chat extends Verb {
     @Mixin
     private Sampling sampling;
 
-    @Option(names = "--seed", paramLabel = "N", description = "the same seed, the same talk; default: another each time")
+    @Option(names = "--seed", paramLabel = "N",
+            description = "the same seed, the same talk; default: another each time")
     private Long seed;
 
     @Option(names = "--stop", paramLabel = "TEXT", arity = "1..*", description = "end an answer before this text")
@@ -73,7 +74,8 @@ final class Chat extends Verb {
         }
         sampling.over(Sampling.DEFAULT, this); // wrong usage needs no model
         Optional<Conversation> before = messages == null ? Optional.empty() : Optional.of(Conversation.read(messages));
-        try (Model m = Model.load(model); var chat = m.chat(settings(m.generationConfig()));
+        try (Model m = Model.load(model);
+                var chat = m.chat(settings(m.generationConfig()));
                 Lines lines = Lines.open("> ")) {
             chat.system(system);
             before.ifPresent(c -> chat.restore(c.messages()));

@@ -279,8 +279,10 @@ final class HarmToJson {
         List<Harm> all = new ArrayList<>(Collections.nCopies(12, either("rope_parameters", Part.MODEL, keys(
                 "config.json", "rope_parameters", ROPE))));
         all.addAll(Collections.nCopies(6, either("rope_scaling", Part.MODEL, (folder, random) -> {
-            put("config.json", "{\"rope_scaling\":{\"rope_type\":\"" + one(random, List.of("linear", "dynamic", "llama3",
-                    "yarn")) + "\",\"factor\":2,\"low_freq_factor\":1,\"high_freq_factor\":4}}").spoil(folder, random);
+            put("config.json",
+                    "{\"rope_scaling\":{\"rope_type\":\"" + one(random, List.of("linear", "dynamic", "llama3",
+                            "yarn")) + "\",\"factor\":2,\"low_freq_factor\":1,\"high_freq_factor\":4}}")
+                    .spoil(folder, random);
             return keys("config.json", "rope_scaling", ROPE).spoil(folder, random);
         })));
         return all;
@@ -309,7 +311,8 @@ final class HarmToJson {
                         + "\"},\"behavior\":\"Isolated\",\"invert\":false}}")),
                 either("a normalizer that grows text", Part.TOKENIZER, put(file, "{\"normalizer\":{\"type\":"
                         + "\"Sequence\",\"normalizers\":[" + String.join(",", Collections.nCopies(40,
-                                "{\"type\":\"Replace\",\"pattern\":{\"String\":\"t\"},\"content\":\"tt\"}")) + "]}}")),
+                                "{\"type\":\"Replace\",\"pattern\":{\"String\":\"t\"},\"content\":\"tt\"}"))
+                        + "]}}")),
                 either("merges of what is not there", Part.TOKENIZER, text(file, s -> s.replaceFirst(
                         "\"merges\": \\[", "\"merges\": [[\"zz\", \"y\"], "))),
                 either("another vocabulary", Part.TOKENIZER, text(file, s -> s.replaceAll("\": (\\d+)", "\": 9$1"))));
@@ -337,7 +340,8 @@ final class HarmToJson {
                         + "{% set n.s = n.s + n.s %}{% endfor %}{{ n.s }}"),
                 template("multiplies text", "{{ 'x' * 999999999999 }}"),
                 template("multiplies lists", "{{ ([1] * 2000000000) | length }}"),
-                template("pads text", "{{ '%999999999d' % 1 }}{{ 'x' | center(2000000000) }}{{ 'x'.ljust(2000000000) }}"),
+                template("pads text",
+                        "{{ '%999999999d' % 1 }}{{ 'x' | center(2000000000) }}{{ 'x'.ljust(2000000000) }}"),
                 template("has huge powers", "{{ 10 ** 999999999 }}"),
                 template("recurs", "{% macro f(x) %}{{ f(x) }}{% endmacro %}{{ f(1) }}"),
                 template("recurs twice", "{% macro f(n) %}{% if n %}{{ f(n-1) }}{{ f(n-1) }}{% endif %}{% endmacro %}"

@@ -152,7 +152,8 @@ final class HarmToWeights {
             Files.write(file, Arrays.copyOf(all, all.length + more));
             return "by " + more;
         }), either("flipped bits of the header", MODEL, (folder, random) -> flip(any(folder, random), 4000, random)),
-                either("flipped bits", MODEL, (folder, random) -> flip(any(folder, random), Integer.MAX_VALUE, random)));
+                either("flipped bits", MODEL,
+                        (folder, random) -> flip(any(folder, random), Integer.MAX_VALUE, random)));
     }
 
     static String flip(Path file, int most, Random random) throws IOException {
@@ -202,7 +203,8 @@ final class HarmToWeights {
                         "dtype", one(random, List.of(json("\"f32\""), json("\"FLOAT\""), json("\"\""), json("null"),
                                 json("32"), json("[]"), new JsonPrimitive("x".repeat(100_000))))))),
                 refused("dtype of another width", MODEL, header((parts, name, random) -> set(parts.header
-                        .getAsJsonObject(name), "dtype", new JsonPrimitive(one(random, List.of("F64", "I64", "U8",
+                        .getAsJsonObject(name), "dtype",
+                        new JsonPrimitive(one(random, List.of("F64", "I64", "U8",
                                 "BOOL")))))),
                 refused("integers for weights", MODEL, header((parts, name, _) -> {
                     JsonObject t = parts.header.getAsJsonObject(name);

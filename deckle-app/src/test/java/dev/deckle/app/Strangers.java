@@ -17,8 +17,8 @@ import java.util.Optional;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
-/// Model folders as they come from anywhere, before a [Harm] is done to them: the tiny checkpoints of all families, some
-/// in shards or half precision, each with a tokenizer of one kind and a chat template.
+/// Model folders as they come from anywhere, before a [Harm] is done to them: the tiny checkpoints of all families,
+/// some in shards or half precision, each with a tokenizer of one kind and a chat template.
 final class Strangers {
     static final String INDEX = "model.safetensors.index.json";
 

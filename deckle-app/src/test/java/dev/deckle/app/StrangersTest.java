@@ -50,9 +50,10 @@ class StrangersTest {
     private static final long HANG = 60; // seconds, on a busy machine too
 
     /// What a line must not show: the inside of the program.
-    private static final Pattern INSIDE = Pattern.compile("\\b(java|javax|jdk|sun|dev\\.deckle|com\\.google|picocli)\\.\\w"
-            + "|\\w+Exception|\\w+Error\\b|this is a bug|\\bunexpected \\w+|out of memory|\\bnull\\b|@[0-9a-f]{6,}"
-            + "|\\$\\$|Optional\\[");
+    private static final Pattern INSIDE =
+            Pattern.compile("\\b(java|javax|jdk|sun|dev\\.deckle|com\\.google|picocli)\\.\\w"
+                    + "|\\w+Exception|\\w+Error\\b|this is a bug|\\bunexpected \\w+|out of memory|\\bnull\\b|@[0-9a-f]{6,}"
+                    + "|\\$\\$|Optional\\[");
 
     private static final Pattern FILE = Pattern.compile("DIR|\\w\\.(json|jinja|safetensors)\\b");
 
@@ -177,7 +178,8 @@ class StrangersTest {
         if (r.exit != 1) {
             return "exit " + r.exit + ": " + show;
         }
-        String shown = cut.replaceAll("(is|dtype|expected) \\S*\\bnull\\b\\S*", "$1").replaceAll("\"[^\"]*\"|'[^']*'", "");
+        String shown =
+                cut.replaceAll("(is|dtype|expected) \\S*\\bnull\\b\\S*", "$1").replaceAll("\"[^\"]*\"|'[^']*'", "");
         return concerned && harm.outcome() == Outcome.ACCEPTED ? "refused: " + show
                 : cut.lines().count() != 1 || !cut.startsWith("deckle: ") ? "not one line: " + show
                         : cut.length() > LINE ? "too long: " + show

@@ -65,8 +65,9 @@ final class WeightFiles {
         for (String file : files) {
             for (var e : read(index.resolveSibling(file), memory).entrySet()) {
                 if (all.put(e.getKey(), e.getValue()) != null) {
-                    throw new IOException(index.resolveSibling(file) + ": holds " + Shown.brief(e.getKey()) + ", and so does "
-                            + from.get(e.getKey()));
+                    throw new IOException(
+                            index.resolveSibling(file) + ": holds " + Shown.brief(e.getKey()) + ", and so does "
+                                    + from.get(e.getKey()));
                 }
                 from.put(e.getKey(), file);
             }

@@ -181,7 +181,8 @@ public final class Safetensors {
         for (int i = 0; i < dims.length; i++) {
             if (!(l.get(i) instanceof Long d) || d < 0 || d > Integer.MAX_VALUE) {
                 throw new IllegalArgumentException(
-                        "tensor " + shown(name) + ": shape " + Shown.brief(l.toString()) + " has a size that is not a whole "
+                        "tensor " + shown(name) + ": shape " + Shown.brief(l.toString())
+                                + " has a size that is not a whole "
                                 + "number from 0 to " + Integer.MAX_VALUE);
             }
             dims[i] = (int) (long) d;
@@ -189,7 +190,8 @@ public final class Safetensors {
         try {
             return Shape.of(dims);
         } catch (ArithmeticException e) {
-            throw new IllegalArgumentException("tensor " + shown(name) + ": shape " + Shown.brief(l.toString()) + " has too many elements", e);
+            throw new IllegalArgumentException(
+                    "tensor " + shown(name) + ": shape " + Shown.brief(l.toString()) + " has too many elements", e);
         }
     }
 
