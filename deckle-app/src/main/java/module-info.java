@@ -7,6 +7,9 @@ module dev.deckle.app {
     requires dev.deckle.x86;
     requires info.picocli;
     requires java.desktop;
+    requires jdk.unsupported; // where JLine hears Ctrl-C
+    requires org.jline.reader;
+    requires org.jline.terminal;
     requires xchart;
 
     opens dev.deckle.app to info.picocli;

@@ -20,7 +20,7 @@ import picocli.CommandLine.TypeConversionException;
 /// Measures this machine.
 @Command(
         name = "bench",
-        description = "Measure matrix products, attention, a training step, decoding or reading a prompt on this machine.",
+        description = "Measure matrix products, attention, a training step, decoding or a prompt on this machine.",
         footerHeading = "%nExamples:%n",
         footer = {
             "  ./deckle bench gemm",

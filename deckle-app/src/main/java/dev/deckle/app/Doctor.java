@@ -5,26 +5,42 @@ import com.google.gson.JsonObject;
 import dev.deckle.kernel.Door;
 import dev.deckle.kernel.SelfTest;
 import dev.deckle.kernel.Team;
+import java.io.IOException;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
 
 /// What runs on this machine, and what does not and why.
 @Command(
         name = "doctor",
         description = "Show what runs on this machine, what was refused and why; and check the kernels.",
         footerHeading = "%nExamples:%n",
-        footer = {"  ./deckle doctor", "  ./deckle doctor --no-x86     what would run without it"})
+        footer = {
+            "  ./deckle doctor",
+            "  ./deckle doctor --no-x86             what would run without it",
+            "  ./deckle doctor --model runs/run-1   and what a model's KV cache takes"
+        })
 final class Doctor extends Verb {
+    @Option(names = "--model", paramLabel = "DIR",
+            description = "also this model: parameters, types, and the KV cache's bytes a token")
+    private Path model;
+
     @Override
-    int run(Console console) {
+    int run(Console console) throws IOException {
+        Optional<ModelReport> report = model == null ? Optional.empty() : Optional.of(ModelReport.of(model));
         Door door = Door.current();
         List<SelfTest.Result> results = SelfTest.run(door);
         boolean ok = results.stream().allMatch(SelfTest.Result::ok);
         if (console.json()) {
-            console.emit(json(door, results));
+            JsonObject all = json(door, results);
+            report.ifPresent(r -> all.add("model", r.json()));
+            console.emit(all);
         } else {
             print(console, door, results);
+            report.ifPresent(r -> r.print(console));
         }
         return ok ? Deckle.DONE : Deckle.FAILED;
     }

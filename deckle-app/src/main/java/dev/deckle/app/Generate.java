@@ -27,6 +27,7 @@ import java.util.function.Supplier;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ITypeConverter;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.TypeConversionException;
 
@@ -44,7 +45,6 @@ import picocli.CommandLine.TypeConversionException;
             "  ./deckle generate --model runs/run-1 --prompts questions.txt --json    all at once"
         })
 final class Generate extends Verb {
-    private static final Sampler DEFAULT = new Sampler(0.8, 0, 1, 0, 1);
     private static final int DEFAULT_NEW_TOKENS = 128;
 
     @Option(names = "--model", paramLabel = "DIR", required = true, description = "a model folder")
@@ -63,24 +63,8 @@ final class Generate extends Verb {
             description = "so many continuations of each prompt, drawn or the best beams; default: 1")
     private Integer numReturnSequences;
 
-    @Option(names = "--temperature", paramLabel = "X",
-            description = "below 1 plainer, above 1 wilder, 0 always the likeliest; default: 0.8, with beams 0")
-    private Double temperature;
-
-    @Option(names = "--top-k", paramLabel = "K", description = "draw from the K likeliest; 0: from all; default: 0")
-    private Integer topK;
-
-    @Option(names = "--top-p", paramLabel = "P",
-            description = "draw from the fewest that are P likely together; default: 1")
-    private Double topP;
-
-    @Option(names = "--min-p", paramLabel = "P",
-            description = "leave out what is less than P times as likely as the likeliest; default: 0")
-    private Double minP;
-
-    @Option(names = "--repetition-penalty", paramLabel = "X",
-            description = "above 1: less of what was there before; default: 1")
-    private Double repetitionPenalty;
+    @Mixin
+    private Sampling sampling;
 
     @Option(names = "--seed", paramLabel = "N",
             description = "the same seed, the same text; sequence i draws from seed N + i; default: another each time")
@@ -201,17 +185,17 @@ final class Generate extends Verb {
     }
 
     private void checkFlags() {
-        named(() -> sampler(DEFAULT));
-        named(() -> new BeamSearch(or(numBeams, 1), or(lengthPenalty, 1.0),
-                or(earlyStopping, BeamSearch.EarlyStopping.FALSE)));
+        sampling.over(Sampling.DEFAULT, this);
+        named(() -> new BeamSearch(Sampling.or(numBeams, 1), Sampling.or(lengthPenalty, 1.0),
+                Sampling.or(earlyStopping, BeamSearch.EarlyStopping.FALSE)));
         if (numReturnSequences != null && numReturnSequences < 1) {
             throw wrongUsage("--num-return-sequences must be at least 1, not " + numReturnSequences);
         }
     }
 
     private Settings settings(GenerationConfig config) {
-        boolean drawn = temperature != null && temperature > 0;
-        int beams = or(numBeams, drawn ? 1 : config.num_beams());
+        boolean drawn = sampling.temperature != null && sampling.temperature > 0;
+        int beams = Sampling.or(numBeams, drawn ? 1 : config.num_beams());
         boolean searching = beams > 1;
         List<String> idle = searching ? List.of("--top-k", "--top-p", "--min-p")
                 : List.of("--length-penalty", "--early-stopping");
@@ -222,17 +206,17 @@ final class Generate extends Verb {
         }
         if (searching && drawn) {
             throw wrongUsage("--num-beams " + beams + " searches and draws nothing: --temperature must be 0 with it, "
-                    + "not " + temperature);
+                    + "not " + sampling.temperature);
         }
-        if (numBeams == null && searching && temperature == null && config.do_sample().orElse(false)) {
+        if (numBeams == null && searching && sampling.temperature == null && config.do_sample().orElse(false)) {
             throw new IllegalArgumentException(model.resolve("generation_config.json") + ": do_sample is true and "
                     + "num_beams is " + beams + ", expected one of them only: give --temperature 0 to search, or "
                     + "--num-beams 1 to draw");
         }
-        Sampler sampler = named(() -> sampler(config.sampler(DEFAULT)));
+        Sampler sampler = sampling.over(config.sampler(Sampling.DEFAULT), this);
         if (searching) {
             sampler = new Sampler(0, 0, 1, 0, sampler.repetitionPenalty());
-        } else if (sampler.temperature() == 0 && temperature == null) {
+        } else if (sampler.temperature() == 0 && sampling.temperature == null) {
             for (String flag : List.of("--top-k", "--top-p", "--min-p")) {
                 if (given(flag)) {
                     throw wrongUsage(flag + " does nothing: " + model.resolve("generation_config.json")
@@ -240,7 +224,7 @@ final class Generate extends Verb {
                 }
             }
         }
-        int sequences = or(numReturnSequences, config.num_return_sequences());
+        int sequences = Sampling.or(numReturnSequences, config.num_return_sequences());
         if (searching && sequences > beams) {
             throw wrongUsage("--num-return-sequences " + sequences + " is more than --num-beams " + beams);
         }
@@ -249,18 +233,10 @@ final class Generate extends Verb {
                     + " would be the same text each time: it needs --temperature above 0, or --num-beams");
         }
         return new Settings(sampler,
-                new BeamSearch(beams, or(lengthPenalty, config.length_penalty()),
-                        or(earlyStopping, config.early_stopping())),
-                sequences, or(minNewTokens, config.min_new_tokens()), or(stop, config.stop_strings()));
-    }
-
-    private Sampler sampler(Sampler base) {
-        return new Sampler(or(temperature, base.temperature()), or(topK, base.topK()), or(topP, base.topP()),
-                or(minP, base.minP()), or(repetitionPenalty, base.repetitionPenalty()));
-    }
-
-    private static <T> T or(T flag, T otherwise) {
-        return flag != null ? flag : otherwise;
+                new BeamSearch(beams, Sampling.or(lengthPenalty, config.length_penalty()),
+                        Sampling.or(earlyStopping, config.early_stopping())),
+                sequences, Sampling.or(minNewTokens, config.min_new_tokens()),
+                Sampling.or(stop, config.stop_strings()));
     }
 
     private boolean given(String flag) {

@@ -87,6 +87,11 @@ public final class Answer implements Iterable<String>, AutoCloseable {
         return text.text();
     }
 
+    /// What was read so far.
+    public String soFar() {
+        return text.text();
+    }
+
     /// The new tokens so far, the one that ended it included.
     public int[] ids() {
         int[] all = decoding.ids(0);

@@ -69,6 +69,11 @@ public final class Model implements AutoCloseable {
         return tokenizer;
     }
 
+    /// How the model wants to be continued.
+    public GenerationConfig generationConfig() {
+        return config;
+    }
+
     /// Those of `generation_config.json`; where it says nothing, the likeliest token, at most 256 of them, and another
     /// seed each time.
     public Settings settings() {

@@ -22,12 +22,11 @@ import java.util.stream.IntStream;
 public final class ContiguousKvCache extends CacheRows {
     private static final int LEAST_ROOM = 64;
 
-    private final ModelMemory memory = new ModelMemory();
     private final List<Integer> windows;
     private final List<Layer> layers = new ArrayList<>();
 
-    /// Positions `first` on of one layer, in buffers with room for more.
-    private record Layer(Tensor keys, Tensor values, int first) {}
+    /// Positions `first` on of one layer, in buffers with room for more, and the memory that holds only them.
+    private record Layer(ModelMemory memory, Tensor keys, Tensor values, int first) {}
 
     /// @param capacity positions that it can hold
     public ContiguousKvCache(int capacity) {
@@ -42,14 +41,14 @@ public final class ContiguousKvCache extends CacheRows {
 
     @Override
     public long bytes() {
-        return memory.bytes();
+        return layers.stream().mapToLong(l -> l.memory.bytes()).sum();
     }
 
     @Override
     public KeysValues append(int layer, Tensor keys, Tensor values) {
         int to = fits(keys, values);
         if (layer == layers.size()) {
-            layers.add(with(room(layer, to), keys, values, 0));
+            layers.add(layer(keys, values, rows(), room(layer, to), 0));
         }
         Layer all = layers.get(layer);
         if (to - all.first > all.keys.dim(2)) {
@@ -77,10 +76,13 @@ public final class ContiguousKvCache extends CacheRows {
     private Layer moved(int layer, Layer old, int to, Tensor keys, Tensor values) {
         int first = wanted(layer);
         int room = room(layer, to);
-        Layer next = room <= old.keys.dim(2) ? new Layer(old.keys, old.values, first)
-                : with(room, keys, values, first);
+        Layer next = room <= old.keys.dim(2) ? new Layer(old.memory, old.keys, old.values, first)
+                : layer(keys, values, rows(), room, first);
         move(old.keys, next.keys, first - old.first, length() - old.first);
         move(old.values, next.values, first - old.first, length() - old.first);
+        if (next.memory != old.memory) {
+            old.memory.close();
+        }
         return next;
     }
 
@@ -98,8 +100,7 @@ public final class ContiguousKvCache extends CacheRows {
         }
     }
 
-    /// Positions for twice as many as are needed now. What a smaller buffer took is given back at the end: doubling
-    /// bounds all of them together by the last one.
+    /// Positions for twice as many as are needed now.
     private int room(int layer, int to) {
         int window = window(layer);
         int fresh = to - length();
@@ -107,12 +108,13 @@ public final class ContiguousKvCache extends CacheRows {
         return window == 0 ? all : Math.min(all, window - 1 + Math.max(fresh, window / 4 + 1));
     }
 
-    private Layer with(int room, Tensor keys, Tensor values, int first) {
-        return new Layer(buffer(keys, room), buffer(values, room), first);
+    private static Layer layer(Tensor keys, Tensor values, int rows, int room, int first) {
+        ModelMemory memory = new ModelMemory();
+        return new Layer(memory, buffer(memory, keys, rows, room), buffer(memory, values, rows, room), first);
     }
 
-    private Tensor buffer(Tensor like, int room) {
-        return Tensor.empty(memory, like.dtype(), Shape.of(like.dim(0), like.dim(1), room, like.dim(3)));
+    private static Tensor buffer(ModelMemory memory, Tensor like, int rows, int room) {
+        return Tensor.empty(memory, like.dtype(), Shape.of(rows, like.dim(1), room, like.dim(3)));
     }
 
     /// Positions of a buffer, of the rows in use.
@@ -138,25 +140,33 @@ public final class ContiguousKvCache extends CacheRows {
     @Override
     void pick(int... from) {
         if (!Arrays.equals(from, IntStream.range(0, rows()).toArray())) {
-            layers.replaceAll(l -> new Layer(picked(l.keys, l.first, from), picked(l.values, l.first, from), l.first));
+            layers.replaceAll(l -> picked(l, from));
         }
     }
 
-    /// The rows of a buffer, in the same buffer where it has as many: by way of the step's memory, because a row that
-    /// is overwritten may still be wanted.
-    private Tensor picked(Tensor buffer, int first, int[] from) {
-        Tensor old = part(buffer, 0, length() - first); // (B, G, kept, D)
-        Tensor target = from.length <= buffer.dim(0) ? buffer
-                : Tensor.empty(memory, buffer.dtype(), buffer.shape().with(0, from.length));
+    /// The rows of a layer, in the same buffers where they have as many.
+    private Layer picked(Layer old, int[] from) {
+        Layer next = from.length <= old.keys.dim(0) ? old
+                : layer(old.keys, old.values, from.length, old.keys.dim(2), old.first);
+        pick(old.keys, next.keys, length() - old.first, from);
+        pick(old.values, next.values, length() - old.first, from);
+        if (next != old) {
+            old.memory.close();
+        }
+        return next;
+    }
+
+    /// By way of the step's memory, because a row that is overwritten may still be wanted.
+    private void pick(Tensor source, Tensor target, int positions, int[] from) {
+        Tensor old = part(source, 0, positions); // (B, G, positions, D)
         try (Workspace _ = Workspace.open()) {
             Functional.concat(IntStream.of(from).mapToObj(r -> old.slice(0, r, r + 1)).toList(), 0)
-                    .copyInto(target.slice(0, 0, from.length).slice(2, 0, length() - first));
+                    .copyInto(target.slice(0, 0, from.length).slice(2, 0, positions));
         }
-        return target;
     }
 
     @Override
     public void close() {
-        memory.close();
+        layers.forEach(l -> l.memory.close());
     }
 }

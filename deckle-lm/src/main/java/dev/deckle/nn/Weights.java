@@ -29,7 +29,7 @@ import java.util.stream.Stream;
 /// Loading collects everything that does not fit instead of stopping at the first; [#finish()] reports it at once.
 public final class Weights {
     private static final int MOST_PROBLEMS = 64;
-    private static final int SHOWN = 2; // of each kind
+    private static final int SHOWN = 1; // of each kind
 
     /// What all scopes of one model share.
     private static final class Root {

@@ -78,7 +78,8 @@ sealed interface Model permits BpeModel, Unigram, WordPiece, WordLevel {
     static IllegalArgumentException unknown(String piece, String key, String token) {
         String start = piece.length() > 40 ? piece.substring(0, 40) + "..." : piece;
         String shown = start.replaceAll("\\R", " ");
-        return new IllegalArgumentException("the tokenizer does not know '" + shown + "', and " + key + " is "
+        return new IllegalArgumentException("the tokenizer does not know '" + shown + "', and " + key
+                + " in tokenizer.json is "
                 + (token == null ? "missing" : "'" + token + "', which is not in model.vocab"));
     }
 }

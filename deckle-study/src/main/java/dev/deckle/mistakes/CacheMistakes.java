@@ -6,7 +6,7 @@ import java.util.List;
 import java.util.Random;
 import java.util.stream.Stream;
 
-/// Online softmax, decoding with a cache and a cache in pages, for one head on plain arrays.
+/// Online softmax, decoding with a cache, in a window, with padding and in pages, for one head on plain arrays.
 public final class CacheMistakes {
     public enum Slip implements dev.deckle.mistakes.Slip {
         NONE(""),
@@ -23,7 +23,13 @@ public final class CacheMistakes {
         BLOCKS_IN_PHYSICAL_ORDER("block i of the sequence is read from block i of the pool: the table is not asked"),
         LAST_BLOCK_WHOLE("slots behind the length are attended too: they hold an earlier sequence's numbers"),
         SLOT_AND_BLOCK_SWAPPED("position / size is the block and position % size the slot, not the other way round"),
-        FORK_SHARES_THE_LAST_BLOCK("a fork writes into a block that the other still reads: no copy on write");
+        FORK_SHARES_THE_LAST_BLOCK("a fork writes into a block that the other still reads: no copy on write"),
+        WINDOW_BEFORE_THE_NEW_ONE("window positions before the new one are kept: with itself it sees one too many"),
+        NEWEST_DROPPED("a full window drops what came last: the first positions stay for ever"),
+        ROTATED_BY_SLOT("a key is rotated by its slot in the ring: distances wrap around with it"),
+        PADDING_SEEN("rows of unequal length are filled up, and nobody hides the filling"),
+        PADDING_ZEROED("weights of padding are set to 0 after the softmax: what is left no longer sums to 1"),
+        PADDING_ON_THE_RIGHT("padding behind the prompt: the next token is read from behind the filling");
 
         private final String why;
 
@@ -105,6 +111,53 @@ public final class CacheMistakes {
         return attention(keys[x.length - 1], keys, x);
     }
 
+    /// What the last of the tokens sees when each sees itself and the `window - 1` before it, in a ring of as many
+    /// slots: position p is in slot p mod window. In what order attention meets the slots does not matter.
+    public static double[] ring(double[][] x, int window, Slip slip) {
+        int slots = slip == Slip.WINDOW_BEFORE_THE_NEW_ONE ? window + 1 : window;
+        double[][] keys = new double[slots][];
+        double[][] values = new double[slots][];
+        for (int t = 0; t < x.length; t++) {
+            int slot = slip == Slip.NEWEST_DROPPED ? Math.min(t, slots - 1) : t % slots;
+            keys[slot] = rotate(x[t], slip == Slip.ROTATED_BY_SLOT ? slot : t);
+            values[slot] = x[t];
+        }
+        return attention(rotate(x[x.length - 1], x.length - 1), keys, values);
+    }
+
+    /// The same without a ring.
+    public static double[] window(double[][] x, int window) {
+        double[][] keys = new double[window][];
+        int first = x.length - window;
+        for (int j = 0; j < window; j++) {
+            keys[j] = rotate(x[first + j], first + j);
+        }
+        return attention(rotate(x[x.length - 1], x.length - 1), keys, Arrays.copyOfRange(x, first, x.length));
+    }
+
+    /// The last token of a row that others in its batch are longer than: `padding` vectors of ones fill it up on its
+    /// left, and attention gives them no weight.
+    public static double[] padded(double[][] x, int padding, Slip slip) {
+        double[][] row = new double[padding + x.length][x[0].length];
+        boolean right = slip == Slip.PADDING_ON_THE_RIGHT;
+        Arrays.stream(row).forEach(place -> Arrays.fill(place, 1));
+        System.arraycopy(x, 0, row, right ? 0 : padding, x.length);
+        double[] query = row[row.length - 1];
+        double[] scores = Arrays.stream(row).mapToDouble(key -> dot(query, key)).toArray();
+        boolean hidden = slip != Slip.PADDING_SEEN && slip != Slip.PADDING_ZEROED;
+        for (int j = 0; j < padding && hidden; j++) {
+            scores[right ? x.length + j : j] = Double.NEGATIVE_INFINITY;
+        }
+        double most = Arrays.stream(scores).max().orElseThrow();
+        double sum = Arrays.stream(scores).map(s -> Math.exp(s - most)).sum();
+        double[] y = new double[query.length];
+        for (int j = 0; j < row.length; j++) {
+            boolean zeroed = slip == Slip.PADDING_ZEROED && j < padding;
+            add(y, row[j], zeroed ? 0 : Math.exp(scores[j] - most) / sum);
+        }
+        return y;
+    }
+
     /// Pairs (i, i + D/2) turned by the position.
     private static double[] rotate(double[] x, int position) {
         int half = x.length / 2;
@@ -180,6 +233,10 @@ public final class CacheMistakes {
                 Exercise.of("kv-cache-decoding").numbers(() -> whole(x), s -> decode(x, s), Slip.NONE,
                         List.of(Slip.POSITION_FROM_ZERO, Slip.ROTATED_AGAIN, Slip.CACHE_OVERWRITTEN,
                                 Slip.CAUSAL_TOP_LEFT, Slip.VALUES_ROTATED, Slip.KEY_BEFORE_THE_NEW_ONE)),
+                Exercise.of("sliding-window-cache").numbers(() -> window(x, 3), s -> ring(x, 3, s), Slip.NONE,
+                        List.of(Slip.WINDOW_BEFORE_THE_NEW_ONE, Slip.NEWEST_DROPPED, Slip.ROTATED_BY_SLOT)),
+                Exercise.of("left-padding").numbers(() -> attention(x[6], x, x), s -> padded(x, 2, s), Slip.NONE,
+                        List.of(Slip.PADDING_SEEN, Slip.PADDING_ZEROED, Slip.PADDING_ON_THE_RIGHT)),
                 Exercise.of("paged-kv-cache").numbers(() -> attention(x[6], x, x), s -> paged(x, 3, table, 5, s),
                         Slip.NONE, List.of(Slip.BLOCKS_IN_PHYSICAL_ORDER, Slip.LAST_BLOCK_WHOLE,
                                 Slip.SLOT_AND_BLOCK_SWAPPED, Slip.FORK_SHARES_THE_LAST_BLOCK)));

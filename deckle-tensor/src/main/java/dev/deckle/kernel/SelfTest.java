@@ -10,7 +10,7 @@ import java.util.Map;
 import java.util.SplittableRandom;
 
 /// A short check of the chosen F32 kernels against their scalar definition on this very machine, for `deckle doctor`:
-/// one call of each family at a size with tails.
+/// one call of each family at a size with tails. Products with BF16 weights are checked with those of F32.
 public final class SelfTest {
     /// @param error the largest |a - b| / (1 + |b|) over all results
     public record Result(Family family, String backend, double error) {
@@ -36,6 +36,7 @@ public final class SelfTest {
         for (Family f : Family.values()) {
             errors.put(f, test.error(f, door.of(f, DType.F32)));
         }
+        errors.merge(Family.MATMUL, test.halfError(door.of(Family.MATMUL, DType.BF16)), Math::max);
         return errors.entrySet().stream()
                 .map(e -> new Result(e.getKey(), door.of(e.getKey(), DType.F32).name(), e.getValue()))
                 .toList();
@@ -81,6 +82,16 @@ public final class SelfTest {
                     (k, out) -> k.adamw(t, out, x, moment(), moment(), SIZE, 0.5, 0.1, 0.9, 0.95,
                             1e-8, 0.1, 0.1, 0.05));
         };
+    }
+
+    private double halfError(Kernels chosen) {
+        long x = fill(SIZE);
+        long w = allocate(2 * SIZE);
+        for (int i = 0; i < SIZE; i++) {
+            Bf16.set(w + 2L * i, (float) (random.nextDouble() * 4 - 2));
+        }
+        return compare(chosen, (k, out) -> k.matmul(DType.BF16, ROWS, ROWS, N, x, N, 1, w, 1, N, out, N, true,
+                Team.shared()));
     }
 
     /// The same call by the chosen kernels and by the definition, each on its own copy of one output.
