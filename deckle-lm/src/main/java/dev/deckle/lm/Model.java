@@ -13,7 +13,6 @@ import dev.deckle.tokenizer.Tokenizer;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Optional;
 import java.util.function.Consumer;
 
 /// A model with its tokenizer, its settings and its chat template: a folder as it comes from Hugging Face.
