@@ -70,7 +70,7 @@ public final class Gemma implements CausalLm {
     }
 
     /// x + attention(norm(x)), then x + mlp(norm(x)); Gemma 2 has a norm after each as well as before.
-    private static final class Block {
+    private static final class Layer implements Block {
         private final RmsNorm inputLayernorm;
         private final GroupedQueryAttention selfAttn;
         private final RmsNorm postAttentionLayernorm; // Gemma's norm before the mlp, Gemma 2's after attention
@@ -78,7 +78,7 @@ public final class Gemma implements CausalLm {
         private final SwiGluMlp mlp;
         private final Optional<RmsNorm> postFeedforwardLayernorm;
 
-        Block(Weights w, int layer, Config config, RotaryEmbedding rope) {
+        Layer(Weights w, int layer, Config config, RotaryEmbedding rope) {
             DecoderConfig c = config.decoder;
             Init init = Init.normal(c.initializer_range());
             selfAttn = new GroupedQueryAttention(w.scope("self_attn"), config.attention(layer), layer, init, rope);
@@ -94,7 +94,8 @@ public final class Gemma implements CausalLm {
             return config.second ? Optional.of(config.norm(w.scope(name))) : Optional.empty();
         }
 
-        Tensor forward(Tensor x, Pass pass) {
+        @Override
+        public Tensor forward(Tensor x, Pass pass) {
             Tensor a = selfAttn.forward(inputLayernorm.forward(x), pass);
             if (preFeedforwardLayernorm.isEmpty()) {
                 Tensor h = x.add(a);
@@ -109,7 +110,7 @@ public final class Gemma implements CausalLm {
     private final State state;
     private final Config config;
     private final Embedding embedTokens;
-    private final List<Block> layers = new ArrayList<>();
+    private final List<Layer> layers = new ArrayList<>();
     private final RmsNorm norm;
     private final Linear lmHead;
 
@@ -121,7 +122,7 @@ public final class Gemma implements CausalLm {
         Weights model = weights.scope("model");
         embedTokens = new Embedding(model.scope("embed_tokens"), c.vocab_size(), c.hidden_size(), init);
         for (int i = 0; i < c.num_hidden_layers(); i++) {
-            layers.add(new Block(model.scope("layers").scope(Integer.toString(i)), i, config, rope));
+            layers.add(new Layer(model.scope("layers").scope(Integer.toString(i)), i, config, rope));
         }
         norm = config.norm(model.scope("norm"));
         lmHead = c.tie_word_embeddings()
@@ -139,9 +140,7 @@ public final class Gemma implements CausalLm {
     @Override
     public Tensor hidden(Tensor ids, Pass pass) {
         Tensor x = embedTokens.forward(ids).mul((float) Math.sqrt(config.decoder.hidden_size())); // (B, T, hidden)
-        for (Block layer : layers) {
-            x = layer.forward(x, pass);
-        }
+        x = Block.forward(layers, x, pass);
         pass.cache().ifPresent(c -> c.advance(ids.dim(1)));
         return norm.forward(x);
     }

@@ -87,7 +87,7 @@ public final class Gpt2 implements CausalLm {
     }
 
     /// x + attention(norm(x)), then x + mlp(norm(x)).
-    private static final class Block {
+    private static final class Layer implements Block {
         private final LayerNorm ln1;
         private final Attention attn;
         private final LayerNorm ln2;
@@ -96,7 +96,7 @@ public final class Gpt2 implements CausalLm {
         private final UnaryOperator<Tensor> activation;
         private final Dropout dropout;
 
-        Block(Weights w, int layer, Config c) {
+        Layer(Weights w, int layer, Config c) {
             Init init = Init.normal(c.initializer_range);
             ln1 = new LayerNorm(w.scope("ln_1"), c.n_embd, c.layer_norm_epsilon);
             attn = new Attention(w.scope("attn"), layer, c);
@@ -107,7 +107,8 @@ public final class Gpt2 implements CausalLm {
             dropout = new Dropout(c.resid_pdrop);
         }
 
-        Tensor forward(Tensor x, Pass pass) {
+        @Override
+        public Tensor forward(Tensor x, Pass pass) {
             Tensor h = x.add(dropout.forward(attn.forward(ln1.forward(x), pass), pass));
             Tensor y = cProj.forward(activation.apply(cFc.forward(ln2.forward(h))));
             return h.add(dropout.forward(y, pass));
@@ -118,7 +119,7 @@ public final class Gpt2 implements CausalLm {
     private final Embedding wte;
     private final Embedding wpe;
     private final Dropout dropout;
-    private final List<Block> h = new ArrayList<>();
+    private final List<Layer> h = new ArrayList<>();
     private final LayerNorm lnF;
     private final Linear lmHead;
 
@@ -129,7 +130,7 @@ public final class Gpt2 implements CausalLm {
         wpe = new Embedding(transformer.scope("wpe"), c.n_positions, c.n_embd, init);
         dropout = new Dropout(c.embd_pdrop);
         for (int i = 0; i < c.n_layer; i++) {
-            h.add(new Block(transformer.scope("h").scope(Integer.toString(i)), i, c));
+            h.add(new Layer(transformer.scope("h").scope(Integer.toString(i)), i, c));
         }
         lnF = new LayerNorm(transformer.scope("ln_f"), c.n_embd, c.layer_norm_epsilon);
         lmHead = c.tie_word_embeddings
@@ -152,9 +153,7 @@ public final class Gpt2 implements CausalLm {
                 pass.position() + t).toArray(), 1, t));
         Tensor x = wte.forward(ids).add(wpe.forward(positions)); // (B, T, width)
         x = dropout.forward(x, pass);
-        for (Block block : h) {
-            x = block.forward(x, pass);
-        }
+        x = Block.forward(h, x, pass);
         pass.cache().ifPresent(c -> c.advance(t));
         return lnF.forward(x);
     }

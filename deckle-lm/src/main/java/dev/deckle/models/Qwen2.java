@@ -47,13 +47,13 @@ public final class Qwen2 implements CausalLm {
     }
 
     /// x + attention(norm(x)), then x + mlp(norm(x)).
-    private static final class Block {
+    private static final class Layer implements Block {
         private final RmsNorm inputLayernorm;
         private final GroupedQueryAttention selfAttn;
         private final RmsNorm postAttentionLayernorm;
         private final SwiGluMlp mlp;
 
-        Block(Weights w, int layer, Config config, RotaryEmbedding rope) {
+        Layer(Weights w, int layer, Config config, RotaryEmbedding rope) {
             DecoderConfig c = config.decoder;
             Init init = Init.normal(c.initializer_range());
             selfAttn = new GroupedQueryAttention(w.scope("self_attn"),
@@ -65,7 +65,8 @@ public final class Qwen2 implements CausalLm {
                     c.rms_norm_eps());
         }
 
-        Tensor forward(Tensor x, Pass pass) {
+        @Override
+        public Tensor forward(Tensor x, Pass pass) {
             Tensor h = x.add(selfAttn.forward(inputLayernorm.forward(x), pass));
             return h.add(mlp.forward(postAttentionLayernorm.forward(h)));
         }
@@ -73,7 +74,7 @@ public final class Qwen2 implements CausalLm {
 
     private final State state;
     private final Embedding embedTokens;
-    private final List<Block> layers = new ArrayList<>();
+    private final List<Layer> layers = new ArrayList<>();
     private final RmsNorm norm;
     private final Linear lmHead;
 
@@ -84,7 +85,7 @@ public final class Qwen2 implements CausalLm {
         Weights model = weights.scope("model");
         embedTokens = new Embedding(model.scope("embed_tokens"), c.vocab_size(), c.hidden_size(), init);
         for (int i = 0; i < c.num_hidden_layers(); i++) {
-            layers.add(new Block(model.scope("layers").scope(Integer.toString(i)), i, config, rope));
+            layers.add(new Layer(model.scope("layers").scope(Integer.toString(i)), i, config, rope));
         }
         norm = new RmsNorm(model.scope("norm"), c.hidden_size(), c.rms_norm_eps());
         lmHead = c.tie_word_embeddings()
@@ -102,9 +103,7 @@ public final class Qwen2 implements CausalLm {
     @Override
     public Tensor hidden(Tensor ids, Pass pass) {
         Tensor x = embedTokens.forward(ids); // (B, T, hidden)
-        for (Block layer : layers) {
-            x = layer.forward(x, pass);
-        }
+        x = Block.forward(layers, x, pass);
         pass.cache().ifPresent(c -> c.advance(ids.dim(1)));
         return norm.forward(x);
     }
