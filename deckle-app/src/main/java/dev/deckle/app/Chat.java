@@ -26,7 +26,8 @@ import picocli.CommandLine.Option;
         name = "chat",
         description = {
             "Talk with a model that has a chat template. Ctrl-C stops the answer, Ctrl-D ends the talk.",
-            "Lines that begin with / are for the program: /reset begins anew, /save FILE writes the conversation, /exit."
+            "Lines that begin with / are for the program: /reset begins anew, /save FILE writes the conversation,"
+                + " /exit ends it."
         },
         footerHeading = "%nExamples:%n",
         footer = {
