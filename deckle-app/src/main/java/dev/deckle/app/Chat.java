@@ -27,7 +27,7 @@ import picocli.CommandLine.Option;
         description = {
             "Talk with a model that has a chat template. Ctrl-C stops the answer, Ctrl-D ends the talk.",
             "Lines that begin with / are for the program: /reset begins anew, /save FILE writes the conversation,"
-                + " /exit ends it."
+                    + " /exit ends it."
         },
         footerHeading = "%nExamples:%n",
         footer = {
