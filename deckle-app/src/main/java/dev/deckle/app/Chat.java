@@ -10,6 +10,7 @@ import dev.deckle.lm.Model;
 import dev.deckle.lm.Settings;
 import dev.deckle.nn.KvCache;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.HashSet;
@@ -70,6 +71,9 @@ final class Chat extends Verb {
         if (maxNewTokens != null && maxNewTokens < 1) {
             throw wrongUsage("--max-new-tokens must be at least 1, not " + maxNewTokens);
         }
+        if (stop != null && stop.contains("")) {
+            throw wrongUsage("--stop must not be empty");
+        }
         if (messages != null && !system.isEmpty()) {
             throw wrongUsage("--system does not go with --messages: a conversation has its own");
         }
@@ -80,6 +84,9 @@ final class Chat extends Verb {
                 Lines lines = Lines.open("> ")) {
             chat.system(system);
             before.ifPresent(c -> chat.restore(c.messages()));
+            if (messages != null) {
+                saved.add(messages);
+            }
             if (lines.interactive()) {
                 console.log(COMMANDS);
             }
@@ -94,7 +101,7 @@ final class Chat extends Verb {
                     } else if (!said.isEmpty()) {
                         answer(said, chat, lines, console);
                     }
-                } catch (IllegalArgumentException | IOException e) {
+                } catch (IllegalArgumentException | IOException | UncheckedIOException e) {
                     if (!lines.interactive()) {
                         throw e;
                     }
@@ -106,8 +113,11 @@ final class Chat extends Verb {
     }
 
     private Settings settings(GenerationConfig config) {
+        boolean whole = maxNewTokens == null && config.max_new_tokens().isEmpty() && config.max_length().isPresent();
         return new Settings(sampling.over(config.sampler(Sampling.DEFAULT), this),
-                Sampling.or(maxNewTokens, config.maxNewTokens(0, DEFAULT_NEW_TOKENS)), config.min_new_tokens(),
+                Sampling.or(maxNewTokens,
+                        config.max_new_tokens().orElse(whole ? Integer.MAX_VALUE : DEFAULT_NEW_TOKENS)),
+                whole ? config.max_length().get() : Integer.MAX_VALUE, config.min_new_tokens(),
                 Sampling.or(stop, config.stop_strings()), Sampling.or(seed, System.nanoTime()), KvCache.Kind.PAGED);
     }
 
@@ -127,6 +137,10 @@ final class Chat extends Verb {
                     + "\n");
             saved.add(file);
             console.log("written to " + file);
+        } else if (said.equals("/help")) {
+            console.log(COMMANDS);
+        } else if (said.equals("/save")) {
+            throw new IllegalArgumentException("/save needs the name of a file");
         } else {
             throw new IllegalArgumentException(words[0] + " is not known so: " + COMMANDS);
         }
@@ -143,7 +157,7 @@ final class Chat extends Verb {
             for (var pieces = answer.iterator(); !stopped.get() && pieces.hasNext();) {
                 String piece = pieces.next();
                 if (!console.json()) {
-                    console.stream(piece);
+                    console.text(piece);
                 }
             }
             double seconds = (System.nanoTime() - start) / 1e9;

@@ -69,6 +69,16 @@ final class Console implements AutoCloseable {
         flush();
     }
 
+    /// Part of a text that a model writes. On a terminal control characters are shown, not obeyed: they could move the
+    /// cursor, or worse.
+    void text(String text) {
+        stream(!outTerminal ? text
+                : text.codePoints()
+                        .map(c -> Character.getType(c) == Character.CONTROL && c != '\n' && c != '\t' ? 0xFFFD : c)
+                        .collect(StringBuilder::new, StringBuilder::appendCodePoint, StringBuilder::append)
+                        .toString());
+    }
+
     /// A result for programs: one line, flushed.
     ///
     /// @throws IllegalArgumentException if a number is not finite: JSON has none, and such a number is no result

@@ -188,6 +188,9 @@ final class Generate extends Verb {
         sampling.over(Sampling.DEFAULT, this);
         named(() -> new BeamSearch(Sampling.or(numBeams, 1), Sampling.or(lengthPenalty, 1.0),
                 Sampling.or(earlyStopping, BeamSearch.EarlyStopping.FALSE)));
+        if (stop != null && stop.contains("")) {
+            throw wrongUsage("--stop must not be empty");
+        }
         if (numReturnSequences != null && numReturnSequences < 1) {
             throw wrongUsage("--num-return-sequences must be at least 1, not " + numReturnSequences);
         }
@@ -294,14 +297,14 @@ final class Generate extends Verb {
             List<Continued> made = new ArrayList<>();
             try (Decoding decoding = generator.decode(ids, this::most, seed == null ? System.nanoTime() : seed)) {
                 if (alone) {
-                    console.stream(before.getFirst());
+                    console.text(before.getFirst());
                 }
                 while (decoding.hasNext()) {
                     Decoding.Token token = decoding.next();
                     texts.get(token.sequence()).ifPresent(text -> {
                         String more = text.accept(token.id());
                         if (alone) {
-                            console.stream(more);
+                            console.text(more);
                         }
                         if (text.stopped()) {
                             decoding.stop(token.sequence());
@@ -309,7 +312,7 @@ final class Generate extends Verb {
                     });
                 }
                 for (int i = 0; i < ids.size(); i++) {
-                    texts.get(i).map(TextStream::flush).filter(_ -> alone).ifPresent(console::stream);
+                    texts.get(i).map(TextStream::flush).filter(_ -> alone).ifPresent(console::text);
                     String text = before.get(i) + texts.get(i).map(TextStream::text).orElse("");
                     made.add(new Continued(i / settings.sequences, decoding.ids(i), text, decoding.logProbs(i),
                             OptionalDouble.empty()));
@@ -334,7 +337,7 @@ final class Generate extends Verb {
                     float[] logProbs = logprobs ? logProbs(h.ids(), ids.length) : new float[0];
                     made.add(new Continued(prompt, h.ids(), shown, logProbs, OptionalDouble.of(h.score())));
                     if (alone) {
-                        console.stream(shown);
+                        console.text(shown);
                     }
                 }
             }

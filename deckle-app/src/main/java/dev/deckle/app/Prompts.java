@@ -8,6 +8,7 @@ import dev.deckle.io.AtomicFile;
 import dev.deckle.tokenizer.Tokenizer;
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -65,7 +66,8 @@ final class Prompts {
         try {
             return Files.readAllLines(file);
         } catch (IOException e) {
-            throw new IOException(file + ": cannot be read: " + AtomicFile.reason(e), e);
+            throw new IOException(file + (e instanceof NoSuchFileException ? ": there is no such file"
+                    : ": cannot be read: " + AtomicFile.reason(e)), e);
         }
     }
 

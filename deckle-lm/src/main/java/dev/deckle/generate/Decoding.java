@@ -1,6 +1,7 @@
 package dev.deckle.generate;
 
 import dev.deckle.autograd.NoGrad;
+import dev.deckle.memory.ModelMemory;
 import dev.deckle.memory.Workspace;
 import dev.deckle.nn.KvCache;
 import dev.deckle.nn.Pass;
@@ -20,13 +21,14 @@ import java.util.stream.IntStream;
 
 /// Sequences that are being continued together, token by token, as somebody asks for the tokens: a step of the model is
 /// computed when [#next] needs it and never before, so a slow reader holds the work up and one that has had enough
-/// closes it. One thread at a time may use it, a virtual one as well as another; which one it is may change.
+/// closes it. Any thread may use it, a virtual one as well as another: calls wait for each other.
 ///
 /// Prompts of unequal length get padding on their left ([KvCache#pad]), equal prompts are computed once, and long ones
 /// go through the model in pieces, so that memory does not grow with them. A step computes one token of each sequence
 /// that goes on, in one pass, for which the weights are read once. A sequence that has ended leaves the batch.
 ///
-/// A sequence continues as it would alone: what differs is the rounding of sums whose order depends on the batch.
+/// A sequence continues as it would alone: what differs is the rounding of sums whose order depends on the batch, and,
+/// with dynamic rotary positions, that their frequencies follow the longest sequence, as in transformers.
 public final class Decoding implements Iterator<Decoding.Token>, AutoCloseable {
     /// A new token.
     ///
@@ -44,6 +46,7 @@ public final class Decoding implements Iterator<Decoding.Token>, AutoCloseable {
     private final ArrayDeque<Token> ready = new ArrayDeque<>();
     private List<Sequence> going; // in the order of the cache's rows
     private KvCache cache; // from the first step on
+    private boolean remembers; // whether later sequences can use what is in the cache
 
     private static final class Sequence {
         private final int index;
@@ -92,7 +95,7 @@ public final class Decoding implements Iterator<Decoding.Token>, AutoCloseable {
 
     /// Whether a sequence goes on.
     @Override
-    public boolean hasNext() {
+    public synchronized boolean hasNext() {
         return !ready.isEmpty() || going.stream().anyMatch(s -> !s.ended);
     }
 
@@ -100,7 +103,7 @@ public final class Decoding implements Iterator<Decoding.Token>, AutoCloseable {
     ///
     /// @throws NoSuchElementException if all have ended
     @Override
-    public Token next() {
+    public synchronized Token next() {
         if (!hasNext()) {
             throw new NoSuchElementException("all sequences have ended");
         }
@@ -111,7 +114,7 @@ public final class Decoding implements Iterator<Decoding.Token>, AutoCloseable {
     }
 
     /// Ends a sequence after the tokens of it that [#next] has returned.
-    public void stop(int sequence) {
+    public synchronized void stop(int sequence) {
         Sequence s = sequences.get(sequence);
         s.ended = true;
         if (ready.removeIf(token -> token.sequence == sequence)) {
@@ -120,19 +123,19 @@ public final class Decoding implements Iterator<Decoding.Token>, AutoCloseable {
     }
 
     /// The prompt and the new tokens so far; the token that ended it is included.
-    public int[] ids(int sequence) {
+    public synchronized int[] ids(int sequence) {
         return sequences.get(sequence).ids();
     }
 
     /// The logarithms of the probabilities of the new tokens so far.
-    public float[] logProbs(int sequence) {
+    public synchronized float[] logProbs(int sequence) {
         Sequence s = sequences.get(sequence);
         return Arrays.copyOf(s.logProbs, s.made());
     }
 
-    /// Ends all sequences and gives back the memory of their cache.
+    /// Ends all sequences and gives back the memory of their cache; waits for a step that runs.
     @Override
-    public void close() {
+    public synchronized void close() {
         sequences.forEach(s -> s.ended = true);
         ready.clear();
         going = List.of();
@@ -142,6 +145,15 @@ public final class Decoding implements Iterator<Decoding.Token>, AutoCloseable {
     }
 
     private void step() {
+        try (ModelMemory.Lease _ = generator.model().lease()) {
+            compute();
+        } catch (RuntimeException | Error e) {
+            close(); // a prompt that has gone halfway must not be taken for a whole one
+            throw e;
+        }
+    }
+
+    private void compute() {
         try (NoGrad _ = NoGrad.open(); Workspace _ = Workspace.open()) {
             Tensor logits; // (going, vocab)
             if (cache == null) {
@@ -171,6 +183,9 @@ public final class Decoding implements Iterator<Decoding.Token>, AutoCloseable {
 
     /// What a cache can use for later sequences: all that has gone through the model.
     private void remember(List<Sequence> ended) {
+        if (!remembers) {
+            return;
+        }
         ended.forEach(s -> cache.remember(going.indexOf(s), Arrays.copyOf(s.ids, s.length - 1)));
     }
 
@@ -185,8 +200,11 @@ public final class Decoding implements Iterator<Decoding.Token>, AutoCloseable {
         int most = going.stream().mapToInt(s -> s.ids.length - s.prompt).max().orElseThrow();
         cache = generator.cache(longest + most - 1, going.size()); // the last token goes through no model
         cache.pad(prompts.stream().mapToInt(p -> longest - p.length).toArray());
-        int from = cache.reuse(prompts);
-        int piece = Math.max(1, PIECE / prompts.size());
+        // rotated keys of a length beyond these are of this length only: one piece, and nothing from before
+        boolean fixed = longest + most <= generator.model().state().fixedPositions();
+        int from = fixed ? cache.reuse(prompts) : 0;
+        int piece = fixed ? Math.max(1, PIECE / prompts.size()) : longest;
+        remembers = fixed;
         while (longest - from > piece) {
             try (Workspace _ = Workspace.open()) {
                 generator.model().hidden(columns(prompts, longest, from, from + piece), Pass.decode(cache));
@@ -194,7 +212,7 @@ public final class Decoding implements Iterator<Decoding.Token>, AutoCloseable {
             from += piece;
         }
         Tensor logits = logits(columns(prompts, longest, from, longest)); // (prompts, vocab)
-        for (int r = 0; r < prompts.size(); r++) {
+        for (int r = 0; r < prompts.size() && remembers; r++) {
             cache.remember(r, prompts.get(r));
         }
         if (going.size() == prompts.size()) {

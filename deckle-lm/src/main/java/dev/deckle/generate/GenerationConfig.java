@@ -84,7 +84,7 @@ public record GenerationConfig(
             }
         });
         Optional<Double> temperature = real(c, "temperature", 0, Double.MAX_VALUE);
-        if (temperature.filter(t -> t == 0).isPresent()) {
+        if (c.flag("do_sample", false) && temperature.filter(t -> t == 0).isPresent()) {
             throw c.bad("temperature", "a number above 0; do_sample false takes the likeliest token");
         }
         Optional<Double> topP = real(c, "top_p", 0, 1);

@@ -1,6 +1,7 @@
 package dev.deckle.generate;
 
 import dev.deckle.autograd.NoGrad;
+import dev.deckle.memory.ModelMemory;
 import dev.deckle.memory.Workspace;
 import dev.deckle.models.CausalLm;
 import dev.deckle.nn.Pass;
@@ -35,7 +36,7 @@ public final class Scorer {
                 throw new IllegalArgumentException("token id " + id + " is not in 0.." + (model.vocabSize() - 1));
             }
         }
-        try (NoGrad _ = NoGrad.open(); Workspace _ = Workspace.open()) {
+        try (ModelMemory.Lease _ = model.lease(); NoGrad _ = NoGrad.open(); Workspace _ = Workspace.open()) {
             long[] wide = Arrays.stream(ids).asLongStream().toArray();
             Tensor hidden = model.hidden(Tensor.of(wide, 1, ids.length), Pass.evaluate()).squeeze(0); // (T, hidden)
             double[] logprobs = new double[ids.length - 1];

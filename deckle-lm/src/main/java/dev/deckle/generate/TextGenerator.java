@@ -1,6 +1,7 @@
 package dev.deckle.generate;
 
 import dev.deckle.autograd.NoGrad;
+import dev.deckle.memory.ModelMemory;
 import dev.deckle.memory.Workspace;
 import dev.deckle.models.CausalLm;
 import dev.deckle.nn.KvCache;
@@ -125,7 +126,7 @@ public final class TextGenerator {
         if (cache.length() > 0) {
             cache.reorder(parents);
         }
-        try (Workspace _ = Workspace.open()) {
+        try (ModelMemory.Lease _ = model.lease(); Workspace _ = Workspace.open()) {
             float[] all = last(cache, beams).logSoftmax(-1).toFloats();
             Finite.require(all, model.parameters());
             float[][] rows = new float[beams.size()][];
@@ -141,7 +142,8 @@ public final class TextGenerator {
     /// long prompt goes through in pieces.
     private Tensor last(KvCache cache, List<int[]> sequences) {
         int length = sequences.getFirst().length;
-        while (length - cache.length() > Decoding.PIECE) {
+        boolean fixed = length <= model.state().fixedPositions(); // else all rotate by the whole length
+        while (fixed && length - cache.length() > Decoding.PIECE) {
             try (Workspace _ = Workspace.open()) {
                 model.hidden(columns(sequences, cache.length(), cache.length() + Decoding.PIECE), Pass.decode(cache));
             }

@@ -12,8 +12,8 @@ import java.util.stream.StreamSupport;
 /// A text that is being written, piece by piece, as somebody reads it.
 ///
 /// Nothing runs ahead: a token is computed when the next piece is asked for, on the thread that asks. A slow reader
-/// slows the model down and fills no queue; closing the answer, or leaving it, stops the model between two tokens. So a
-/// virtual thread for each reader is all that a server needs. One thread at a time may read.
+/// slows the model down and fills no queue; closing the answer, from any thread, stops the model between two tokens and
+/// frees the memory of its cache. So a virtual thread for each reader is all that a server needs.
 ///
 /// ```java
 /// try (Answer answer = model.generate("Once upon a time")) {
@@ -25,7 +25,7 @@ public final class Answer implements Iterable<String>, AutoCloseable {
     private final TextStream text;
     private final int promptLength;
     private final Consumer<String> ended;
-    private boolean over;
+    private volatile boolean over;
 
     /// @param ended takes the whole text, once, when the last piece was read or the answer is closed
     Answer(Decoding decoding, TextStream text, int promptLength, Consumer<String> ended) {
@@ -67,6 +67,18 @@ public final class Answer implements Iterable<String>, AutoCloseable {
     }
 
     private String more() {
+        try {
+            return read();
+        } catch (RuntimeException | Error e) {
+            close();
+            throw e;
+        }
+    }
+
+    private synchronized String read() {
+        if (over) {
+            return "";
+        }
         if (!decoding.hasNext()) {
             String rest = text.flush();
             close();
@@ -98,9 +110,13 @@ public final class Answer implements Iterable<String>, AutoCloseable {
         return Arrays.copyOfRange(all, promptLength, all.length);
     }
 
+    boolean isOver() {
+        return over;
+    }
+
     /// Ends it where it is; what was read stays.
     @Override
-    public void close() {
+    public synchronized void close() {
         if (!over) {
             over = true;
             decoding.close();

@@ -6,6 +6,7 @@ import dev.deckle.chat.ChatTemplate;
 import dev.deckle.chat.Conversation;
 import dev.deckle.nn.PagedKvCache;
 import dev.deckle.nn.PagedMemory;
+import java.util.Optional;
 
 /// A conversation with a model: what was said is written by the model's chat template and continued. Its cache outlives
 /// a turn, so that a turn computes what is new.
@@ -22,6 +23,7 @@ public final class Chat implements AutoCloseable {
     private final Settings settings;
     private final PagedMemory memory;
     private JsonArray messages = new JsonArray();
+    private Optional<Answer> open = Optional.empty();
 
     Chat(Model model, ChatTemplate template, Settings settings) {
         this.model = model;
@@ -34,6 +36,7 @@ public final class Chat implements AutoCloseable {
 
     /// Begins anew with a system prompt; an empty one is none.
     public void system(String prompt) {
+        requireEnded();
         messages = new JsonArray();
         if (!prompt.isEmpty()) {
             messages.add(message("system", prompt));
@@ -45,7 +48,9 @@ public final class Chat implements AutoCloseable {
     ///
     /// @throws dev.deckle.jinja.TemplateException if the template refuses the conversation, which is then as before
     /// @throws IllegalArgumentException if it has become longer than the model's positions
+    /// @throws IllegalStateException if the last answer has not ended
     public Answer say(String user) {
+        requireEnded();
         JsonArray asked = messages.deepCopy();
         asked.add(message("user", user));
         int[] prompt = model.tokenizer().encode(template.render(Conversation.of(asked)));
@@ -54,6 +59,7 @@ public final class Chat implements AutoCloseable {
             answered.add(message("assistant", text));
             messages = answered;
         });
+        open = Optional.of(answer);
         return answer;
     }
 
@@ -64,7 +70,14 @@ public final class Chat implements AutoCloseable {
 
     /// Goes on from other messages, such as those of a file.
     public void restore(JsonArray other) {
+        requireEnded();
         messages = other.deepCopy();
+    }
+
+    private void requireEnded() {
+        if (open.filter(a -> !a.isOver()).isPresent()) {
+            throw new IllegalStateException("the last answer has not ended: read it to its end, or close it");
+        }
     }
 
     private static JsonObject message(String role, String content) {
@@ -76,6 +89,7 @@ public final class Chat implements AutoCloseable {
 
     @Override
     public void close() {
+        open.ifPresent(Answer::close);
         memory.close();
     }
 }

@@ -74,10 +74,14 @@ public final class Model implements AutoCloseable {
     }
 
     /// Those of `generation_config.json`; where it says nothing, the likeliest token, at most 256 of them, and another
-    /// seed each time.
+    /// seed each time. An answer is read while it is made, so `num_beams` is not followed: for beams there is
+    /// [TextGenerator#beams].
     public Settings settings() {
-        return new Settings(config.sampler(Sampler.greedy()), config.maxNewTokens(0, MAX_NEW_TOKENS),
-                config.min_new_tokens(), config.stop_strings(), System.nanoTime(), KvCache.Kind.CONTIGUOUS);
+        boolean whole = config.max_new_tokens().isEmpty() && config.max_length().isPresent();
+        return new Settings(config.sampler(Sampler.greedy()),
+                whole ? Integer.MAX_VALUE : config.maxNewTokens(0, MAX_NEW_TOKENS),
+                whole ? config.max_length().get() : Integer.MAX_VALUE, config.min_new_tokens(), config.stop_strings(),
+                System.nanoTime(), KvCache.Kind.CONTIGUOUS);
     }
 
     /// Continues a text.
@@ -105,8 +109,13 @@ public final class Model implements AutoCloseable {
     private Answer answer(TextGenerator generator, int[] prompt, Settings settings, Consumer<String> ended) {
         TextStream text = new TextStream(tokenizer, settings.stop());
         text.begin(prompt);
-        return new Answer(generator.decode(List.of(prompt), settings.maxNewTokens(), settings.seed()), text,
-                prompt.length, ended);
+        if (prompt.length >= settings.maxLength()) {
+            throw new IllegalArgumentException(
+                    "the prompt has " + prompt.length + " tokens, and with those that follow "
+                            + "there may be " + settings.maxLength() + " (max_length)");
+        }
+        int most = Math.min(settings.maxNewTokens(), settings.maxLength() - prompt.length);
+        return new Answer(generator.decode(List.of(prompt), most, settings.seed()), text, prompt.length, ended);
     }
 
     private TextGenerator generator(Settings settings) {
@@ -126,7 +135,7 @@ public final class Model implements AutoCloseable {
         return new Chat(this, ChatTemplate.load(folder), settings);
     }
 
-    /// Gives the memory back. Answers that are being read end with an error.
+    /// Gives the memory back, when the steps that run have ended. Answers that are still being read then fail.
     @Override
     public void close() {
         network.close();

@@ -8,22 +8,27 @@ import java.util.List;
 ///
 /// @param sampler chooses each token
 /// @param maxNewTokens after which it ends
+/// @param maxLength of prompt and answer together, after which it ends too
 /// @param minNewTokens before which no end token comes
 /// @param stop texts before which it ends
 /// @param seed the same seed, the same answer
 /// @param kvCache how keys and values are kept
 public record Settings(
-        Sampler sampler, int maxNewTokens, int minNewTokens, List<String> stop, long seed, KvCache.Kind kvCache) {
+        Sampler sampler, int maxNewTokens, int maxLength, int minNewTokens, List<String> stop, long seed,
+        KvCache.Kind kvCache) {
     public Settings {
         if (maxNewTokens < 0 || minNewTokens < 0) {
             throw new IllegalArgumentException("the numbers of new tokens must not be negative, not " + maxNewTokens
                     + " and " + minNewTokens);
         }
+        if (stop.stream().anyMatch(String::isEmpty)) {
+            throw new IllegalArgumentException("a stop text must not be empty");
+        }
         stop = List.copyOf(stop);
     }
 
     public Settings with(Sampler other) {
-        return new Settings(other, maxNewTokens, minNewTokens, stop, seed, kvCache);
+        return new Settings(other, maxNewTokens, maxLength, minNewTokens, stop, seed, kvCache);
     }
 
     public Settings withTemperature(double temperature) {
@@ -31,23 +36,24 @@ public record Settings(
                 sampler.repetitionPenalty()));
     }
 
+    /// After so many, whatever the prompt's length.
     public Settings withMaxNewTokens(int most) {
-        return new Settings(sampler, most, minNewTokens, stop, seed, kvCache);
+        return new Settings(sampler, most, Integer.MAX_VALUE, minNewTokens, stop, seed, kvCache);
     }
 
     public Settings withMinNewTokens(int least) {
-        return new Settings(sampler, maxNewTokens, least, stop, seed, kvCache);
+        return new Settings(sampler, maxNewTokens, maxLength, least, stop, seed, kvCache);
     }
 
     public Settings withStop(String... texts) {
-        return new Settings(sampler, maxNewTokens, minNewTokens, List.of(texts), seed, kvCache);
+        return new Settings(sampler, maxNewTokens, maxLength, minNewTokens, List.of(texts), seed, kvCache);
     }
 
     public Settings withSeed(long other) {
-        return new Settings(sampler, maxNewTokens, minNewTokens, stop, other, kvCache);
+        return new Settings(sampler, maxNewTokens, maxLength, minNewTokens, stop, other, kvCache);
     }
 
     public Settings with(KvCache.Kind kind) {
-        return new Settings(sampler, maxNewTokens, minNewTokens, stop, seed, kind);
+        return new Settings(sampler, maxNewTokens, maxLength, minNewTokens, stop, seed, kind);
     }
 }

@@ -28,10 +28,12 @@ public interface CausalLm extends AutoCloseable {
     /// @param parameters by the names of the checkpoint
     /// @param memory where they live
     /// @param maxPositionEmbeddings the longest sequence it can take
+    /// @param fixedPositions how many positions keep their rotation whatever the length is; a longer prompt must go
+    ///     through the model at once
     /// @param windows how many positions the attention of each layer sees; 0 for all
     record State(
             JsonObject configJson, Map<String, Tensor> parameters, ModelMemory memory, int vocabSize,
-            int maxPositionEmbeddings, List<Integer> windows) {}
+            int maxPositionEmbeddings, int fixedPositions, List<Integer> windows) {}
 
     State state();
 
@@ -70,6 +72,13 @@ public interface CausalLm extends AutoCloseable {
     /// How many numbers it learns; a tied head counts once.
     default long parameterCount() {
         return parameters().values().stream().mapToLong(Tensor::numel).sum();
+    }
+
+    /// For a computation that runs while another thread may close the model, which then waits.
+    ///
+    /// @throws IllegalStateException if it is closed
+    default ModelMemory.Lease lease() {
+        return state().memory.lease();
     }
 
     /// Gives the memory of the parameters back.

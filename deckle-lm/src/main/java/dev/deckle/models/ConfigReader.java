@@ -101,9 +101,10 @@ public final class ConfigReader {
         throw bad(key, "a number");
     }
 
+    /// True or false; null is false, as it is in Python.
     public boolean flag(String key, boolean otherwise) {
         if (!has(key)) {
-            return otherwise;
+            return otherwise && !json.has(key);
         }
         if (!json.get(key).isJsonPrimitive() || !json.getAsJsonPrimitive(key).isBoolean()) {
             throw bad(key, "true or false");

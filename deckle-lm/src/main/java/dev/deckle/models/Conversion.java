@@ -33,30 +33,34 @@ public final class Conversion {
 
     private Conversion() {}
 
-    /// Writes the model in folder `from` to folder `to`, whole or not at all. It must open as a model: names and shapes
-    /// are checked. Until it is whole it is called `NAME.partial-PID`; what a process that was killed left under such a
-    /// name is deleted here. Weights that the model does not use, such as those for predicting several tokens, come
-    /// along.
+    /// Writes the model in folder `from` to folder `target`, whole or not at all. It must open as a model: names and
+    /// shapes are checked. Until it is whole it is called `NAME.partial-PID`; what a process that was killed left under
+    /// such a name is deleted here. Weights that the model does not use, such as those for predicting several tokens,
+    /// come along.
     ///
-    /// @param to must not exist, or be empty
+    /// @param target must not exist, or be empty
     /// @param dtype of all floating-point weights; as they are if empty
     /// @param shardBytes where a file of weights ends, usually [#SHARD_BYTES]
     /// @throws IOException in one line naming the file
     /// @throws IllegalArgumentException if a file does not fit another, or a number does not fit its type
-    public static void convert(Path from, Path to, Optional<DType> dtype, long shardBytes) throws IOException {
+    public static void convert(Path from, Path target, Optional<DType> dtype, long shardBytes) throws IOException {
+        Path to = target.toAbsolutePath().normalize();
         Models.open(from).close();
         if (Files.exists(to) && !isEmpty(to)) {
             throw new IOException(to + ": is there already and not empty: give another folder");
         }
         JsonObject config = ConfigReader.ofModel(from).json();
-        dtype.ifPresent(t -> config.addProperty(config.has("torch_dtype") ? "torch_dtype" : "dtype", name(t)));
+        dtype.ifPresent(t -> {
+            config.remove("torch_dtype"); // what it was called before
+            config.addProperty("dtype", name(t));
+        });
         deleteOrphans(to);
         Path partial = to.resolveSibling(to.getFileName() + PARTIAL + ProcessHandle.current().pid());
         try (ModelMemory memory = new ModelMemory()) {
             Files.createDirectories(partial);
             Map<String, Tensor> weights = WeightFiles.open(from, memory);
             WeightFiles.save(partial, weights, target(dtype), shardBytes);
-            copyRest(from, partial);
+            copyBeside(from, partial);
             var gson = new GsonBuilder().setPrettyPrinting().disableHtmlEscaping().serializeNulls().create();
             AtomicFile.write(partial.resolve("config.json"), gson.toJson(config) + "\n");
             Files.deleteIfExists(to);
@@ -86,18 +90,19 @@ public final class Conversion {
         };
     }
 
-    /// Tokenizer, templates, generation settings, licence.
-    private static void copyRest(Path from, Path to) throws IOException {
+    /// Copies what goes with a model besides its weights and its `config.json`: tokenizer, chat templates, generation
+    /// settings, licence. What is there is replaced.
+    public static void copyBeside(Path from, Path to) throws IOException {
         try (Stream<Path> files = Files.list(from)) {
             for (Path file : files.filter(Files::isRegularFile).toList()) {
                 String name = file.getFileName().toString();
                 if (name.matches(BESIDE) && !name.matches(WEIGHTS)) {
-                    Files.copy(file, to.resolve(name));
+                    Files.copy(file, to.resolve(name), StandardCopyOption.REPLACE_EXISTING);
                 }
             }
         }
         if (Files.isDirectory(from.resolve(TEMPLATES))) {
-            Files.createDirectory(to.resolve(TEMPLATES));
+            Files.createDirectories(to.resolve(TEMPLATES));
             try (Stream<Path> files = Files.list(from.resolve(TEMPLATES))) {
                 for (Path file : files.filter(f -> f.toString().endsWith(".jinja") && Files.isRegularFile(f))
                         .toList()) {

@@ -146,7 +146,8 @@ public final class DeepseekV3 implements CausalLm {
                 : new Linear(weights.scope("lm_head"), c.hidden_size(), c.vocab_size(), false, init);
         weights.ignore(n -> n.startsWith("model.layers." + c.num_hidden_layers() + ".")); // predicts several tokens
         state = new State(configJson, weights.finish(), memory, c.vocab_size(),
-                config.rotary.reach(c.max_position_embeddings()), Collections.nCopies(layers.size(), 0));
+                config.rotary.reach(c.max_position_embeddings()), config.rotary.scaling().fixedUpTo(),
+                Collections.nCopies(layers.size(), 0));
     }
 
     @Override

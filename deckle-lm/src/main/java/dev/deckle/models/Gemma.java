@@ -38,7 +38,7 @@ public final class Gemma implements CausalLm {
             double final_logit_softcapping) {
         static Config readFirst(ConfigReader c) {
             DecoderConfig d = DecoderConfig.read(c, new DecoderConfig.Defaults(16, 256, 8192, true));
-            return new Config(d, Rotary.read(c, d.max_position_embeddings()), c.flag("attention_bias", false),
+            return new Config(d, Rotary.read(c, d.max_position_embeddings()), bias(c),
                     HiddenAct.read(c, "hidden_act", "gelu_pytorch_tanh"), false, 1 / Math.sqrt(d.head_dim()),
                     Collections.nCopies(d.num_hidden_layers(), 0), 0,
                     0);
@@ -48,11 +48,18 @@ public final class Gemma implements CausalLm {
             DecoderConfig d = DecoderConfig.read(c, new DecoderConfig.Defaults(4, 256, 8192, true));
             int missing = c.json().has("sliding_window") ? 0 : 4096; // null is none
             int window = c.integer("sliding_window", 1, Integer.MAX_VALUE, missing);
-            return new Config(d, Rotary.read(c, d.max_position_embeddings()), c.flag("attention_bias", false),
+            return new Config(d, Rotary.read(c, d.max_position_embeddings()), bias(c),
                     HiddenAct.read(c, "hidden_activation", "gelu_pytorch_tanh"), true,
                     1 / Math.sqrt(c.real("query_pre_attn_scalar", 0, Optional.of(256.0))),
                     DecoderConfig.windows(c, d.num_hidden_layers(), window, i -> i % 2 == 0),
                     cap(c, "attn_logit_softcapping", 50), cap(c, "final_logit_softcapping", 30));
+        }
+
+        private static boolean bias(ConfigReader c) {
+            if (c.flag("use_bidirectional_attention", false)) {
+                throw c.bad("use_bidirectional_attention", "false: a decoder looks back only");
+            }
+            return c.flag("attention_bias", false);
         }
 
         private static double cap(ConfigReader c, String key, double otherwise) {
@@ -129,7 +136,8 @@ public final class Gemma implements CausalLm {
                 ? new Linear(weights.tied("lm_head.weight", embedTokens.weight()))
                 : new Linear(weights.scope("lm_head"), c.hidden_size(), c.vocab_size(), false, init);
         state = new State(configJson, weights.finish(), memory, c.vocab_size(),
-                config.rotary.reach(c.max_position_embeddings()), config.windows);
+                config.rotary.reach(c.max_position_embeddings()), config.rotary.scaling().fixedUpTo(),
+                config.windows);
     }
 
     @Override

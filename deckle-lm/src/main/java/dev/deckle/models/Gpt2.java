@@ -137,7 +137,7 @@ public final class Gpt2 implements CausalLm {
                 ? new Linear(weights.tied("lm_head.weight", wte.weight()))
                 : new Linear(weights.scope("lm_head"), c.n_embd, c.vocab_size, false, init);
         weights.ignore(n -> n.endsWith(".attn.bias") || n.endsWith(".attn.masked_bias")); // old files keep their mask
-        state = new State(configJson, weights.finish(), memory, c.vocab_size, c.n_positions,
+        state = new State(configJson, weights.finish(), memory, c.vocab_size, c.n_positions, Integer.MAX_VALUE,
                 Collections.nCopies(h.size(), 0));
     }
 

@@ -101,7 +101,8 @@ public final class Llama implements CausalLm {
                 ? new Linear(weights.tied("lm_head.weight", embedTokens.weight()))
                 : new Linear(weights.scope("lm_head"), c.hidden_size(), c.vocab_size(), false, init);
         state = new State(configJson, weights.finish(), memory, c.vocab_size(),
-                config.rotary.reach(c.max_position_embeddings()), Collections.nCopies(layers.size(), 0));
+                config.rotary.reach(c.max_position_embeddings()), config.rotary.scaling().fixedUpTo(),
+                Collections.nCopies(layers.size(), 0));
     }
 
     /// A new model, its parameters drawn from `seed`.

@@ -81,7 +81,7 @@ public final class Mistral implements CausalLm {
                 ? new Linear(weights.tied("lm_head.weight", embedTokens.weight()))
                 : new Linear(weights.scope("lm_head"), c.hidden_size(), c.vocab_size(), false, init);
         state = new State(configJson, weights.finish(), memory, c.vocab_size(),
-                config.rotary.reach(c.max_position_embeddings()),
+                config.rotary.reach(c.max_position_embeddings()), config.rotary.scaling().fixedUpTo(),
                 Collections.nCopies(layers.size(), config.sliding_window));
     }
 

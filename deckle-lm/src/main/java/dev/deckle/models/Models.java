@@ -49,7 +49,11 @@ public final class Models {
         ModelMemory memory = new ModelMemory();
         try {
             Map<String, Tensor> checkpoint = WeightFiles.open(folder, memory);
-            checkpoint = withBase(checkpoint, config.text("model_type", "").equals("gpt2") ? "transformer." : "model.");
+            boolean gpt2 = config.text("model_type", "").equals("gpt2");
+            checkpoint = withBase(checkpoint, gpt2 ? "transformer." : "model.");
+            if (config.flag("tie_word_embeddings", true)) {
+                checkpoint = withEmbedding(checkpoint, gpt2 ? "transformer.wte.weight" : "model.embed_tokens.weight");
+            }
             if (trainable) { // the copies are F32, whatever they were copied from
                 config.json().remove("torch_dtype");
                 config.json().addProperty("dtype", "float32");
@@ -74,6 +78,16 @@ public final class Models {
         }
         Map<String, Tensor> renamed = new LinkedHashMap<>();
         weights.forEach((n, t) -> renamed.put(n.startsWith("lm_head.") ? n : base + n, t));
+        return renamed;
+    }
+
+    /// Of two tied weights a file may hold the head only.
+    private static Map<String, Tensor> withEmbedding(Map<String, Tensor> weights, String embedding) {
+        if (weights.containsKey(embedding) || !weights.containsKey("lm_head.weight")) {
+            return weights;
+        }
+        Map<String, Tensor> renamed = new LinkedHashMap<>(weights);
+        renamed.put(embedding, renamed.remove("lm_head.weight"));
         return renamed;
     }
 

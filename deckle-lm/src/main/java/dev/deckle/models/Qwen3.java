@@ -130,7 +130,8 @@ public final class Qwen3 implements CausalLm {
                 ? new Linear(weights.tied("lm_head.weight", embedTokens.weight()))
                 : new Linear(weights.scope("lm_head"), c.hidden_size(), c.vocab_size(), false, init);
         state = new State(configJson, weights.finish(), memory, c.vocab_size(),
-                config.rotary.reach(c.max_position_embeddings()), config.windows);
+                config.rotary.reach(c.max_position_embeddings()), config.rotary.scaling().fixedUpTo(),
+                config.windows);
     }
 
     @Override

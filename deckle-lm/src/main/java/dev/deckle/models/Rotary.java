@@ -25,12 +25,17 @@ public record Rotary(double theta, RopeScaling scaling, double mscaleAllDim) {
             }
         }
         return new Rotary(theta.real("rope_theta", 1, Optional.of(10_000.0)),
-                inner.map(s -> scaling(s, context)).orElse(new RopeScaling.None()),
+                inner.map(s -> scaling(s, original(c, s, context), context)).orElse(new RopeScaling.None()),
                 inner.map(s -> s.real("mscale_all_dim", -1e-9, Optional.of(0.0))).orElse(0.0));
     }
 
-    private static RopeScaling scaling(ConfigReader s, int context) {
-        double original = s.real("original_max_position_embeddings", 0, Optional.of((double) context));
+    /// How many positions the model was trained with: beside the scaling, or else in it.
+    private static double original(ConfigReader c, ConfigReader s, int context) {
+        String key = "original_max_position_embeddings";
+        return (c.has(key) ? c : s).real(key, 0, Optional.of((double) context));
+    }
+
+    private static RopeScaling scaling(ConfigReader s, double original, int context) {
         return switch (s.text("rope_type", s.text("type", "default"))) {
             case "default" -> new RopeScaling.None();
             case "linear" -> new RopeScaling.Linear(s.real("factor", 0, Optional.empty()));

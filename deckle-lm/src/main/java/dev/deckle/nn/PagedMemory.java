@@ -21,7 +21,8 @@ import java.util.List;
 /// }
 /// ```
 ///
-/// What it takes from the system grows with the blocks that are in use, to twice as much at most.
+/// What it takes from the system grows with the blocks that are in use: to twice as much, and while a store grows,
+/// its old place stays until the memory is closed.
 public final class PagedMemory implements AutoCloseable {
     /// Keys and values of one layer.
     record Layer(Store keys, Store values) {}

@@ -4,11 +4,14 @@ import static java.util.stream.Collectors.joining;
 
 import dev.deckle.autograd.Leaf;
 import dev.deckle.io.Shown;
+import dev.deckle.kernel.Native;
 import dev.deckle.memory.ModelMemory;
+import dev.deckle.memory.Workspace;
 import dev.deckle.random.Generator;
 import dev.deckle.tensor.DType;
 import dev.deckle.tensor.Shape;
 import dev.deckle.tensor.Tensor;
+import java.lang.ref.Reference;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.LinkedHashMap;
@@ -98,13 +101,21 @@ public final class Weights {
         return add(prefix + name, init, Shape.of(shape), Kind.WIDE);
     }
 
-    /// A parameter that is another one under a second name, as a head that is tied to the embedding. A checkpoint may
-    /// hold it as well; it is not read.
-    ///
-    /// @return `weight`
+    /// A parameter that is another one under a second name, as a head that is tied to the embedding. Where a checkpoint
+    /// holds other numbers under the second name, these are what it means.
     public Tensor tied(String name, Tensor weight) {
+        Tensor own = root.checkpoint == null ? null : root.checkpoint.get(prefix + name);
         root.used.add(prefix + name);
-        return weight;
+        return own == null || same(own, weight) ? weight : get(name, Init.zeros(), weight.shape().toArray());
+    }
+
+    private static boolean same(Tensor a, Tensor b) {
+        try (Workspace _ = Workspace.open()) { // for what is widened
+            Tensor wide = a.dtype() == b.dtype() ? a : a.to(b.dtype());
+            boolean equal = a.shape().equals(b.shape()) && Native.equal(wide.address(), b.address(), b.bytes());
+            Reference.reachabilityFence(wide);
+            return equal;
+        }
     }
 
     /// A tensor of the state that is saved and loaded with the parameters but never trained, such as a running mean.

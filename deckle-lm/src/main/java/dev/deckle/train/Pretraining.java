@@ -114,7 +114,7 @@ public final class Pretraining implements AutoCloseable {
             listener.note(String.format("resumed from step %,d", trainer.step()));
         } else {
             Metrics.cutBack(folder.file("metrics.jsonl"), 0); // of a run that was killed before its first checkpoint
-            Trainer.describe(folder, model, tokenizer);
+            Trainer.describe(folder, model, tokenizer, options.init);
         }
         listener.note(String.format("a model of %,d parameters, %d threads, written to %s", model.parameterCount(),
                 Team.shared().threads(), folder.path()));

@@ -13,6 +13,7 @@ import dev.deckle.generate.TextGenerator;
 import dev.deckle.io.AtomicFile;
 import dev.deckle.memory.Workspace;
 import dev.deckle.models.CausalLm;
+import dev.deckle.models.Conversion;
 import dev.deckle.nn.Pass;
 import dev.deckle.optim.AdamW;
 import dev.deckle.optim.CosineSchedule;
@@ -22,6 +23,7 @@ import dev.deckle.tensor.Functional;
 import dev.deckle.tensor.Tensor;
 import dev.deckle.tokenizer.Tokenizer;
 import java.io.IOException;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -261,9 +263,15 @@ final class Trainer implements AutoCloseable {
     }
 
     /// Writes the files that make the run folder a Hugging Face model folder; the weights come with each checkpoint.
-    static void describe(RunFolder run, CausalLm model, Tokenizer tokenizer) throws IOException {
+    ///
+    /// @param init the folder of the model that is trained on, empty for a new one
+    static void describe(RunFolder run, CausalLm model, Tokenizer tokenizer, String init) throws IOException {
         var gson = new GsonBuilder().setPrettyPrinting().serializeNulls().create();
         AtomicFile.write(run.file("config.json"), gson.toJson(model.configJson()) + "\n");
+        if (!init.isEmpty()) {
+            Conversion.copyBeside(Path.of(init), run.path()); // templates and end tokens stay those of the model
+            return;
+        }
         JsonObject generation = new JsonObject();
         int end = tokenizer.endOfText().orElseThrow();
         generation.addProperty("bos_token_id", end);

@@ -210,4 +210,73 @@ class ModelTest {
         Files.delete(folder.resolve("tokenizer.json"));
         assertThrows(IOException.class, () -> Model.load(folder));
     }
+
+    /// Closing waits for the step that runs; what reads on gets an error, never memory that is gone.
+    @Test
+    void closedUnderItsReaders() throws Exception {
+        for (int round = 0; round < 5; round++) {
+            Model model = Model.load(folder);
+            try (ExecutorService threads = Executors.newVirtualThreadPerTaskExecutor()) {
+                List<Future<Boolean>> readers = new ArrayList<>();
+                for (int i = 0; i < 4; i++) {
+                    readers.add(threads.submit(() -> {
+                        try {
+                            while (true) {
+                                model.generate("paper", drawing(model)).text();
+                            }
+                        } catch (IllegalStateException e) {
+                            return e.getMessage().contains("the model is closed");
+                        }
+                    }));
+                }
+                Thread.sleep(40);
+                model.close();
+                for (Future<Boolean> r : readers) {
+                    assertTrue(r.get());
+                }
+            }
+        }
+    }
+
+    @Test
+    void anAnswerClosedByAnotherThreadFreesItsCache() throws Exception {
+        long before = ModelMemory.allocatedBytes();
+        try (Model model = Model.load(folder)) {
+            long open = ModelMemory.allocatedBytes();
+            for (int round = 0; round < 20; round++) {
+                Answer answer = model.generate("paper", drawing(model).withMinNewTokens(60));
+                Thread reader = Thread.startVirtualThread(answer::text);
+                Thread.sleep(2);
+                answer.close();
+                reader.join();
+                assertTrue(answer.soFar().length() < 1_000);
+            }
+            assertEquals(open, ModelMemory.allocatedBytes());
+        }
+        assertEquals(before, ModelMemory.allocatedBytes());
+    }
+
+    @Test
+    void aTurnMustEndBeforeTheNext() throws IOException {
+        try (Model model = Model.load(folder); Chat chat = model.chat(drawing(model))) {
+            Answer first = chat.say("hi");
+            assertThrows(IllegalStateException.class, () -> chat.say("again"));
+            assertThrows(IllegalStateException.class, () -> chat.system("no"));
+            first.close();
+            chat.say("again").text();
+            assertEquals(4, chat.messages().size());
+        }
+    }
+
+    @Test
+    void maxLengthCountsThePrompt() throws IOException {
+        Files.writeString(folder.resolve("generation_config.json"), "{\"max_length\": 20}");
+        try (Model model = Model.load(folder)) {
+            int[] prompt = {5, 6, 7, 8, 9, 10};
+            Answer answer = model.generate(prompt, model.settings().withMinNewTokens(20));
+            answer.text();
+            assertEquals(14, answer.ids().length);
+            assertThrows(IllegalArgumentException.class, () -> model.generate(new int[20], model.settings()));
+        }
+    }
 }

@@ -14,6 +14,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.TreeMap;
 import java.util.function.UnaryOperator;
 import org.junit.jupiter.api.BeforeEach;
@@ -269,7 +270,15 @@ class PretrainingTest {
         Log first = train(options(), out);
         TrainOptions o = options();
         o.init = out.toString();
+        Map<String, String> kept = Map.of("chat_template.jinja", "{{ messages }}", "generation_config.json",
+                "{\"eos_token_id\": [0, 5], \"do_sample\": true}");
+        for (var e : kept.entrySet()) {
+            Files.writeString(out.resolve(e.getKey()), e.getValue());
+        }
         Log second = train(o, folder.resolve("next"));
+        for (var e : kept.entrySet()) { // how the model is talked with, and where it ends, stays its own
+            assertEquals(e.getValue(), Files.readString(folder.resolve("next").resolve(e.getKey())));
+        }
         assertTrue(second.steps.get(1L).loss() < first.steps.get(1L).loss() - 0.5);
     }
 

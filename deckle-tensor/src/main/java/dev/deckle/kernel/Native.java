@@ -48,4 +48,9 @@ public final class Native {
     public static void zero(long address, long bytes) {
         ALL.asSlice(address, bytes).fill((byte) 0);
     }
+
+    /// Whether two stretches of memory hold the same bytes.
+    public static boolean equal(long a, long b, long bytes) {
+        return ALL.asSlice(a, bytes).mismatch(ALL.asSlice(b, bytes)) < 0;
+    }
 }

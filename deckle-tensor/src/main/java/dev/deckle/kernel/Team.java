@@ -89,6 +89,7 @@ public final class Team {
             }
             return;
         }
+        Throwable f;
         try {
             this.body = body;
             this.tasks = tasks;
@@ -113,10 +114,10 @@ public final class Team {
                 }
             }
             this.body = null;
+            f = failure; // before the next caller forgets it
         } finally {
             lock.unlock();
         }
-        Throwable f = failure;
         if (f instanceof RuntimeException e) {
             throw e;
         }

@@ -8,6 +8,7 @@ import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.locks.ReentrantReadWriteLock;
 
 /// Memory that lives as long as a model: parameters, their gradients, optimizer moments, KV caches, mapped checkpoints.
 /// Closing it frees everything at once; it may be shared between threads.
@@ -16,6 +17,7 @@ public final class ModelMemory implements AutoCloseable, Storage.Owner {
 
     private final Arena arena = Arena.ofShared();
     private long bytes;
+    private final ReentrantReadWriteLock use = new ReentrantReadWriteLock();
     private volatile boolean closed;
 
     /// Nothing yet.
@@ -65,8 +67,37 @@ public final class ModelMemory implements AutoCloseable, Storage.Owner {
         throw new AssertionError("a model frees its memory as a whole");
     }
 
+    /// A promise that the memory stays until the lease is closed.
+    @FunctionalInterface
+    public interface Lease extends AutoCloseable {
+        @Override
+        void close();
+    }
+
+    /// For a computation that runs while another thread may close the model: [#close()] waits for it.
+    ///
+    /// @throws IllegalStateException if it is closed already
+    public Lease lease() {
+        use.readLock().lock();
+        if (closed) {
+            use.readLock().unlock();
+            throw new IllegalStateException("the model is closed");
+        }
+        return use.readLock()::unlock;
+    }
+
+    /// Gives the memory back, after the computations that hold a [#lease()].
     @Override
-    public synchronized void close() {
+    public void close() {
+        use.writeLock().lock();
+        try {
+            release();
+        } finally {
+            use.writeLock().unlock();
+        }
+    }
+
+    private synchronized void release() {
         if (!closed) {
             closed = true;
             ALLOCATED.addAndGet(-bytes);
