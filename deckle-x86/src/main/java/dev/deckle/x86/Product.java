@@ -28,8 +28,12 @@ record Product(
     private static final int LOW = 128;
     /// Up to this many multiply-adds, one thread is done before another has woken.
     private static final long SMALL = 128 * 128 * 128;
-    /// What a task of dot products reads of W: it stays in the second-level cache for the next rows of X.
+    /// What a task of dot products reads of W where it reads it again for the next rows of X: so much stays in the
+    /// second-level cache.
     private static final int DOT_BYTES = 128 << 10;
+    /// The same where it is read once: longer runs through memory make decoding a fifth faster (a model of 1.2 billion
+    /// parameters in BF16 on a Zen 5: 17.3 in place of 14.2 to 15.2 tokens a second; from 1 MB on no faster).
+    private static final int STREAM_BYTES = 512 << 10;
     /// The slot of [Scratch] that is ours.
     static final int SCRATCH = 7;
 
@@ -60,7 +64,8 @@ record Product(
         int blocks = k / code.isa.lanes;
         int rest = k % code.isa.lanes;
         long mask = rest == 0 ? 0 : code.mask(rest);
-        int rows = evenly(ws, Math.max(group, DOT_BYTES / Float.BYTES / k), group);
+        int bytes = xs <= Dot.maxRows(code.isa) ? STREAM_BYTES : DOT_BYTES;
+        int rows = evenly(ws, Math.max(group, bytes / Float.BYTES / k), group);
         team.parallelFor(ceilDiv(ws, rows), task -> {
             int w0 = task * rows;
             int wn = Math.min(rows, ws - w0);
