@@ -73,13 +73,14 @@ class GenerationConfigTest {
                 new BeamSearch(c.num_beams(), c.length_penalty(), c.early_stopping()));
         assertEquals(2, c.num_return_sequences());
         assertEquals(4, c.min_new_tokens());
+        assertEquals(0, read("{\"do_sample\": false, \"temperature\": 0}").sampler(Sampler.greedy()).temperature());
         assertEquals(BeamSearch.EarlyStopping.TRUE, read("{\"early_stopping\": true}").early_stopping());
     }
 
     @ParameterizedTest
     @CsvSource(delimiter = '|', value = {
         "\"temperature\": \"hot\"     | temperature is \"hot\", expected a number",
-        "\"temperature\": 0           | temperature is 0, expected a number above 0; do_sample",
+        "\"do_sample\": true, \"temperature\": 0 | temperature is 0, expected a number above 0; do_sample",
         "\"temperature\": -1          | temperature is -1, expected a number from 0.0",
         "\"top_p\": 1.5               | top_p is 1.5, expected a number from 0.0 to 1.0",
         "\"top_p\": 0                 | top_p is 0, expected a number above 0 and at most 1",
