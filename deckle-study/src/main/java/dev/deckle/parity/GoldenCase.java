@@ -15,6 +15,8 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /// One file of golden numbers: what goes into a component, and what PyTorch got out of it. A run of a component takes a
 /// fresh copy of everything that it may change or derive by.
@@ -183,9 +185,10 @@ public final class GoldenCase {
             } catch (IllegalArgumentException e) { // it speaks of a checkpoint, in the component's names
                 String what = e.getMessage().replaceFirst(".*config.json: ", "");
                 for (var renamed : names.entrySet()) {
-                    what = what.replace(renamed.getKey() + " is ", renamed.getValue() + " is ");
+                    String whole = "(?<![\\w.])" + Pattern.quote(renamed.getKey()) + "(?![\\w.])";
+                    what = what.replaceAll(whole, Matcher.quoteReplacement(renamed.getValue()));
                 }
-                throw new IllegalArgumentException("param or buffer " + what, e);
+                throw new IllegalArgumentException("params and buffers: " + what, e);
             }
             return found;
         }
