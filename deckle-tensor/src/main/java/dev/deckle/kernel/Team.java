@@ -14,7 +14,7 @@ import java.util.concurrent.locks.ReentrantLock;
 ///
 /// A loop started inside a task, or while another thread's loop is running, runs on its caller alone: same results, no
 /// deadlock.
-public final class Team {
+public final class Team implements AutoCloseable {
     /// One task of a loop. Scratch memory comes from [Scratch], which belongs to the thread.
     @FunctionalInterface
     public interface Body {
@@ -23,6 +23,7 @@ public final class Team {
 
     private static final long SPIN_NANOS = 30_000;
     private static final Team SERIAL = new Team(1);
+    private static final ScopedValue<Team> MINE = ScopedValue.newInstance();
     private static volatile Team shared;
 
     private final Worker[] workers;
@@ -49,8 +50,18 @@ public final class Team {
         return SERIAL;
     }
 
-    /// The process's team, of `-Ddeckle.threads=N` or as many threads as processors.
+    /// Runs `work` on this thread with a team of its own in place of the process's: several threads that compute side
+    /// by side, as the ranks of one process do, would otherwise take the one team from each other.
+    public static void during(Team team, Runnable work) {
+        ScopedValue.where(MINE, team).run(work);
+    }
+
+    /// The team of this thread ([#during]); else the process's, of `-Ddeckle.threads=N` or as many threads as
+    /// processors.
     public static Team shared() {
+        if (MINE.isBound()) {
+            return MINE.get();
+        }
         Team t = shared;
         if (t == null) {
             synchronized (Team.class) {
@@ -140,7 +151,9 @@ public final class Team {
         }
     }
 
-    private void close() {
+    /// Ends its workers. It is not to be used afterwards.
+    @Override
+    public void close() {
         closed = true;
         for (Worker w : workers) {
             if (w != null) {
