@@ -4,6 +4,7 @@ module dev.deckle.app {
     requires com.google.gson;
     requires dev.deckle.lm;
     requires dev.deckle.study;
+    requires dev.deckle.text;
     requires dev.deckle.x86;
     requires info.picocli;
     requires java.desktop;
