@@ -64,6 +64,9 @@ interface Lines extends AutoCloseable {
 
         Typed(String prompt) throws IOException {
             this.prompt = prompt;
+            // Of a stream that is no terminal JLine asks whether Cygwin knows it, through a native library that it
+            // unpacks into the temporary folder. It counts having no way to ask as a no.
+            System.setProperty(TerminalBuilder.PROP_REDIRECT_PIPE_CREATION_MODE, "none");
             terminal = TerminalBuilder.builder().system(true).dumb(true).nativeSignals(true).build();
             terminal.handle(Terminal.Signal.INT, _ -> stop.run());
             reader = LineReaderBuilder.builder()
