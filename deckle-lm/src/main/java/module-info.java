@@ -6,12 +6,14 @@ module dev.deckle.lm {
 
     exports dev.deckle.align;
     exports dev.deckle.data;
+    exports dev.deckle.distributed;
     exports dev.deckle.generate;
     exports dev.deckle.lm;
     exports dev.deckle.models;
     exports dev.deckle.nn;
     exports dev.deckle.optim;
     exports dev.deckle.train;
+    exports dev.deckle.zero;
 
     opens dev.deckle.train to com.google.gson;
 }

@@ -115,14 +115,35 @@ final class Train extends Verb {
     @Option(names = "--seed", paramLabel = "N", description = "of everything random: the same seed, the same run")
     private Long seed;
 
-    @Option(names = "--dtype", paramLabel = "TYPE", description = "f32")
+    @Option(names = "--dtype", paramLabel = "TYPE",
+            description = "f32, or bf16: matrices in half precision, their masters in f32")
     private DataType dtype;
+
+    @Option(names = "--ranks", paramLabel = "N",
+            description = "ranks that share each batch, as threads; under mpirun its processes are the ranks")
+    private Integer ranks;
+
+    @Option(names = "--zero", paramLabel = "STAGE",
+            description = "what the ranks divide: 0 nothing, 1 optimizer state, 2 gradients too, 3 parameters too")
+    private Integer zero;
+
+    @Option(names = "--offload", paramLabel = "DIR",
+            description = "keep the optimizer's state in files there, mapped, in place of memory")
+    private Path offload;
+
+    @Option(names = "--trace", paramLabel = "FILE",
+            description = "write what each rank did when, as a Chrome trace (ui.perfetto.dev opens it)")
+    private Path trace;
 
     @Option(names = "--eval-every", paramLabel = "N", description = "steps between evaluations; default: every 25 s")
     private Integer evalEvery;
 
     @Option(names = "--save-every", paramLabel = "N", description = "steps between checkpoints; default: every minute")
     private Integer saveEvery;
+
+    /// What may differ when a run is resumed.
+    private static final List<String> FREE =
+            List.of("steps", "minutes", "eval_every", "save_every", "ranks", "zero", "offload");
 
     enum Attention {
         mha,
@@ -131,7 +152,8 @@ final class Train extends Verb {
     }
 
     enum DataType {
-        f32
+        f32,
+        bf16
     }
 
     @Override
@@ -192,7 +214,7 @@ final class Train extends Verb {
             TrainOptions now = checked(change(own));
             var after = now.json();
             for (String key : before.keySet()) {
-                boolean free = List.of("steps", "minutes", "eval_every", "save_every").contains(key);
+                boolean free = FREE.contains(key);
                 if (!free && !before.get(key).equals(after.get(key))) {
                     throw wrongUsage(
                             "--" + key.replace('_', '-') + ": the run to resume has " + before.get(key) + ", not "
@@ -237,6 +259,11 @@ final class Train extends Verb {
         set(adamBeta2, v -> o.adam_beta2 = v);
         set(adamEps, v -> o.adam_eps = v);
         set(seed, v -> o.seed = v);
+        set(dtype, v -> o.dtype = v.name());
+        set(ranks, v -> o.ranks = v);
+        set(zero, v -> o.zero = v);
+        set(offload, v -> o.offload = absolute(v));
+        set(trace, v -> o.trace = absolute(v));
         set(evalEvery, v -> o.eval_every = v);
         set(saveEvery, v -> o.save_every = v);
         return o;

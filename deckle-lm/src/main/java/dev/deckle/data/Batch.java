@@ -1,5 +1,7 @@
 package dev.deckle.data;
 
+import java.util.Arrays;
+
 /// Rows of token ids, row-major: `inputs[r * context + t]` is to be followed by `targets[r * context + t]`.
 ///
 /// @param rows B
@@ -11,6 +13,13 @@ public record Batch(int rows, int context, int[] inputs, int[] targets) {
     void fill(int row, TokenFile tokens, long position) {
         tokens.copy(position, context, inputs, row * context);
         tokens.copy(position + 1, context, targets, row * context);
+    }
+
+    /// Some of the rows.
+    public Batch part(int firstRow, int count) {
+        int from = firstRow * context;
+        int to = from + count * context;
+        return new Batch(count, context, Arrays.copyOfRange(inputs, from, to), Arrays.copyOfRange(targets, from, to));
     }
 
     static Batch empty(int rows, int context) {

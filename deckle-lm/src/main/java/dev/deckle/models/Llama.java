@@ -6,6 +6,7 @@ import dev.deckle.nn.Embedding;
 import dev.deckle.nn.GroupedQueryAttention;
 import dev.deckle.nn.Init;
 import dev.deckle.nn.Linear;
+import dev.deckle.nn.ParameterHome;
 import dev.deckle.nn.Pass;
 import dev.deckle.nn.RmsNorm;
 import dev.deckle.nn.RotaryEmbedding;
@@ -111,6 +112,12 @@ public final class Llama implements CausalLm {
     public static Llama create(Config config, int eosTokenId, long seed) {
         ModelMemory memory = new ModelMemory();
         return new Llama(config, config.json(eosTokenId), Weights.init(memory, new Generator(seed)), memory);
+    }
+
+    /// The same model with parameters that live in a home of their own.
+    public static Llama create(Config config, int eosTokenId, long seed, ParameterHome home) {
+        ModelMemory memory = new ModelMemory();
+        return new Llama(config, config.json(eosTokenId), Weights.init(memory, new Generator(seed), home), memory);
     }
 
     /// A model that runs with parameters that are there, by their names in a checkpoint.

@@ -1,13 +1,17 @@
 package dev.deckle.models;
 
 import dev.deckle.memory.ModelMemory;
+import dev.deckle.nn.ParameterHome;
 import dev.deckle.nn.Weights;
+import dev.deckle.tensor.DType;
 import dev.deckle.tensor.Tensor;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.function.BiFunction;
+import java.util.function.Function;
 
 /// The families of models by the `model_type` of their `config.json`, and how a folder is opened.
 public final class Models {
@@ -35,15 +39,29 @@ public final class Models {
     /// @throws IOException in one line naming the file, where one is missing or broken
     /// @throws IllegalArgumentException in one line naming file, key and what was expected, where they do not fit
     public static CausalLm open(Path folder) throws IOException {
-        return open(folder, false);
+        return open(folder, Weights::load);
     }
 
     /// The same with trainable copies of the weights, in F32.
     public static CausalLm openTrainable(Path folder) throws IOException {
-        return open(folder, true);
+        return openTrainable(folder, memory -> ParameterHome.in(memory, DType.F32));
     }
 
-    private static CausalLm open(Path folder, boolean trainable) throws IOException {
+    /// The same with trainable copies that live in a home of their own.
+    public static CausalLm openTrainable(Path folder, ParameterHome home) throws IOException {
+        return openTrainable(folder, _ -> home);
+    }
+
+    private static CausalLm openTrainable(Path folder, Function<ModelMemory, ParameterHome> home) throws IOException {
+        CausalLm model =
+                open(folder, (memory, checkpoint) -> Weights.loadTrainable(memory, checkpoint, home.apply(memory)));
+        model.configJson().remove("torch_dtype"); // the copies are F32, whatever they were copied from
+        model.configJson().addProperty("dtype", "float32");
+        return model;
+    }
+
+    private static CausalLm open(Path folder, BiFunction<ModelMemory, Map<String, Tensor>, Weights> reader)
+            throws IOException {
         ConfigReader config = ConfigReader.ofModel(folder);
         Family family = family(config);
         ModelMemory memory = new ModelMemory();
@@ -54,12 +72,7 @@ public final class Models {
             if (config.flag("tie_word_embeddings", true)) {
                 checkpoint = withEmbedding(checkpoint, gpt2 ? "transformer.wte.weight" : "model.embed_tokens.weight");
             }
-            if (trainable) { // the copies are F32, whatever they were copied from
-                config.json().remove("torch_dtype");
-                config.json().addProperty("dtype", "float32");
-            }
-            Weights weights = trainable ? Weights.loadTrainable(memory, checkpoint) : Weights.load(memory, checkpoint);
-            return family.build(config, weights, memory);
+            return family.build(config, reader.apply(memory, checkpoint), memory);
         } catch (IllegalArgumentException e) {
             memory.close();
             String m = String.valueOf(e.getMessage());

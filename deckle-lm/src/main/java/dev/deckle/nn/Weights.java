@@ -2,7 +2,6 @@ package dev.deckle.nn;
 
 import static java.util.stream.Collectors.joining;
 
-import dev.deckle.autograd.Leaf;
 import dev.deckle.io.Shown;
 import dev.deckle.kernel.Native;
 import dev.deckle.memory.ModelMemory;
@@ -18,6 +17,7 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.function.Predicate;
 import java.util.stream.Stream;
@@ -31,6 +31,7 @@ import java.util.stream.Stream;
 /// ```
 /// Loading collects everything that does not fit instead of stopping at the first; [#finish()] reports it at once.
 public final class Weights {
+    private static final Tensor NOTHING = Tensor.on(Workspace.allocateForCaller(4), 0, DType.F32, Shape.of(1));
     private static final int MOST_PROBLEMS = 64;
     private static final int SHOWN = 1; // of each kind
 
@@ -39,8 +40,8 @@ public final class Weights {
         final ModelMemory memory;
         final Generator random; // null when loading
         final Map<String, Tensor> checkpoint; // null when initialising
-        final boolean trainable;
-        final DType dtype;
+        final Optional<ParameterHome> home; // of parameters that learn
+        final DType dtype; // of what is no parameter
         final Map<String, Tensor> parameters = new LinkedHashMap<>();
         final Set<String> used = new LinkedHashSet<>();
         final List<String> missing = new ArrayList<>();
@@ -48,11 +49,12 @@ public final class Weights {
         final List<String> extra = new ArrayList<>();
         Predicate<String> ignored = n -> n.endsWith(".rotary_emb.inv_freq"); // follows from the configuration
 
-        Root(ModelMemory memory, Generator random, Map<String, Tensor> checkpoint, boolean trainable, DType dtype) {
+        Root(ModelMemory memory, Generator random, Map<String, Tensor> checkpoint, Optional<ParameterHome> home,
+                DType dtype) {
             this.memory = memory;
             this.random = random;
             this.checkpoint = checkpoint;
-            this.trainable = trainable;
+            this.home = home;
             this.dtype = dtype;
         }
     }
@@ -72,18 +74,32 @@ public final class Weights {
 
     /// The same in another type: F64, to check gradients.
     public static Weights init(ModelMemory memory, Generator random, DType dtype) {
-        return new Weights(new Root(memory, random, null, true, dtype), "");
+        return new Weights(new Root(memory, random, null, Optional.of(ParameterHome.in(memory, dtype)), dtype), "");
+    }
+
+    /// New parameters that live in `home`.
+    ///
+    /// @param memory for what is no parameter
+    public static Weights init(ModelMemory memory, Generator random, ParameterHome home) {
+        return new Weights(new Root(memory, random, null, Optional.of(home), DType.F32), "");
     }
 
     /// The parameters of a checkpoint, as they are mapped: for running a model. Matrices of BF16 stay so, since
     /// products read them as they are; vectors of BF16, and all of F16, are widened to F32 once.
     public static Weights load(ModelMemory memory, Map<String, Tensor> checkpoint) {
-        return new Weights(new Root(memory, null, checkpoint, false, DType.F32), "");
+        return new Weights(new Root(memory, null, checkpoint, Optional.empty(), DType.F32), "");
     }
 
-    /// Copies of a checkpoint's parameters, trainable.
+    /// Copies of a checkpoint's parameters in F32, trainable.
     public static Weights loadTrainable(ModelMemory memory, Map<String, Tensor> checkpoint) {
-        return new Weights(new Root(memory, null, checkpoint, true, DType.F32), "");
+        return loadTrainable(memory, checkpoint, ParameterHome.in(memory, DType.F32));
+    }
+
+    /// Copies that live in `home`.
+    ///
+    /// @param memory for what is no parameter
+    public static Weights loadTrainable(ModelMemory memory, Map<String, Tensor> checkpoint, ParameterHome home) {
+        return new Weights(new Root(memory, null, checkpoint, Optional.of(home), DType.F32), "");
     }
 
     /// The part under `name`.
@@ -106,7 +122,16 @@ public final class Weights {
     public Tensor tied(String name, Tensor weight) {
         Tensor own = root.checkpoint == null ? null : root.checkpoint.get(prefix + name);
         root.used.add(prefix + name);
-        return own == null || same(own, weight) ? weight : get(name, Init.zeros(), weight.shape().toArray());
+        return own == null || same(own, stored(weight)) ? weight : get(name, Init.zeros(), weight.shape().toArray());
+    }
+
+    /// What the checkpoint holds of a parameter: its home may have it elsewhere, or in another type.
+    private Tensor stored(Tensor parameter) {
+        return root.parameters.entrySet().stream()
+                .filter(e -> e.getValue() == parameter)
+                .map(e -> root.checkpoint.get(e.getKey()))
+                .findFirst()
+                .orElse(parameter);
     }
 
     private static boolean same(Tensor a, Tensor b) {
@@ -130,23 +155,46 @@ public final class Weights {
     }
 
     private Tensor add(String path, Init init, Shape shape, Kind kind) {
-        Tensor p = root.checkpoint == null ? made(init, shape) : loaded(path, shape, kind);
-        if (root.trainable && kind != Kind.BUFFER && p.isContiguous()) { // what stands in for a missing one is not
-            p.requireGrad(new Leaf(p, Tensor.empty(root.memory, p.dtype(), shape)));
-        }
+        Tensor p = root.home.isPresent() && kind != Kind.BUFFER ? learned(root.home.get(), path, init, shape, kind)
+                : root.checkpoint == null ? buffer(init, shape)
+                        : loaded(path, shape, kind);
         if (root.parameters.put(path, p) != null) {
             throw new IllegalStateException("two parameters are called " + path);
         }
         return p;
     }
 
-    private Tensor made(Init init, Shape shape) {
-        Tensor p = Tensor.empty(root.memory, DType.F32, shape);
+    private Tensor learned(ParameterHome home, String path, Init init, Shape shape, Kind kind) {
+        try (Workspace _ = Workspace.open()) { // the home copies
+            Tensor values = root.checkpoint == null
+                    ? filled(Tensor.empty(DType.F32, shape), init)
+                    : present(path, shape);
+            return values.isContiguous() ? home.adopt(path, values, kind == Kind.MATRIX) : values;
+        }
+    }
+
+    private Tensor buffer(Init init, Shape shape) {
+        try (Workspace _ = Workspace.open()) {
+            Tensor values = filled(Tensor.empty(DType.F32, shape), init);
+            return values.copyInto(Tensor.empty(root.memory, root.dtype, shape));
+        }
+    }
+
+    private Tensor filled(Tensor p, Init init) {
         init.fill(p, root.random);
-        return root.dtype == DType.F32 ? p : p.copyInto(Tensor.empty(root.memory, root.dtype, shape));
+        return p;
     }
 
     private Tensor loaded(String path, Shape shape, Kind kind) {
+        Tensor t = present(path, shape);
+        boolean known = t.dtype() == DType.F32 || t.dtype() == DType.BF16 && kind == Kind.MATRIX;
+        boolean asItIs = known && kind != Kind.BUFFER || !t.isContiguous(); // a buffer may be written, the file not
+        return asItIs ? t : t.copyInto(Tensor.empty(root.memory, DType.F32, shape));
+    }
+
+    /// What the checkpoint holds, or, where that does not fit, something without memory that stands in for it until
+    /// [#finish()] complains.
+    private Tensor present(String path, Shape shape) {
         Tensor t = root.checkpoint.get(path);
         root.used.add(path);
         if (t == null || !t.shape().equals(shape) || !t.dtype().floating()) {
@@ -158,11 +206,9 @@ public final class Weights {
             if (root.missing.size() + root.unfit.size() >= MOST_PROBLEMS) {
                 complain(); // a configuration that asks for thousands of layers must not go on
             }
-            return Tensor.zeros(1).expand(shape); // stands in without taking memory until finish() complains
+            return NOTHING.expand(shape);
         }
-        boolean known = t.dtype() == DType.F32 || t.dtype() == DType.BF16 && kind == Kind.MATRIX;
-        boolean asItIs = known && !root.trainable && kind != Kind.BUFFER; // a buffer may be written, the file not
-        return asItIs ? t : t.copyInto(Tensor.empty(root.memory, DType.F32, shape));
+        return t;
     }
 
     /// Names that a checkpoint may hold although the model has no use for them.
@@ -183,6 +229,7 @@ public final class Weights {
         if (!root.missing.isEmpty() || !root.unfit.isEmpty() || !root.extra.isEmpty()) {
             complain();
         }
+        root.home.ifPresent(ParameterHome::finished);
         return Collections.unmodifiableMap(root.parameters);
     }
 

@@ -1,8 +1,11 @@
 package dev.deckle.optim;
 
+import dev.deckle.autograd.Leaf;
+import dev.deckle.kernel.Bf16;
 import dev.deckle.kernel.Door;
 import dev.deckle.kernel.Family;
 import dev.deckle.kernel.Kernels;
+import dev.deckle.kernel.Scratch;
 import dev.deckle.kernel.Team;
 import dev.deckle.memory.ModelMemory;
 import dev.deckle.tensor.DType;
@@ -11,7 +14,9 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.function.Predicate;
+import java.util.function.Supplier;
 
 /// AdamW as PyTorch computes it: decay is taken from the weight itself, not mixed into the gradient.
 ///
@@ -32,12 +37,29 @@ public final class AdamW implements AutoCloseable {
     /// weight decay.
     public record Options(double beta1, double beta2, double eps, double weightDecay) {}
 
-    private record Piece(Tensor parameter, Tensor m, Tensor v, long from, long n, double decay) {}
+    /// Numbers that are updated together, a whole parameter or a rank's part of one, and what goes with them: all of
+    /// the same size and in row-major order.
+    ///
+    /// @param weight F32 or F64, what is updated
+    /// @param gradient of the same numbers, in the weight's type or BF16; empty where none came
+    /// @param m the first moment, in the weight's type
+    /// @param v the second
+    /// @param rounded where the new weight is also written in BF16, for layers that compute with it
+    public record Slot(
+            Tensor weight, Supplier<Optional<Tensor>> gradient, Tensor m, Tensor v, Optional<Tensor> rounded,
+            boolean decays) {}
+
+    private record Piece(Slot slot, long from, long n) {
+        long at(Tensor t) {
+            return t.address() + from * t.dtype().bytes();
+        }
+
+    }
 
     private final ModelMemory memory = new ModelMemory();
     private final Options options;
     private final List<Tensor> parameters;
-    private final List<Piece> pieces = new ArrayList<>();
+    private final List<Piece> pieces;
     private final Map<String, Tensor> state = new LinkedHashMap<>();
     private long steps;
 
@@ -52,6 +74,7 @@ public final class AdamW implements AutoCloseable {
     public AdamW(Map<String, Tensor> named, Options options, Predicate<Tensor> decays) {
         this.options = options;
         parameters = named.values().stream().filter(Tensor::requiresGrad).toList();
+        List<Slot> slots = new ArrayList<>();
         named.forEach((name, p) -> {
             if (!p.requiresGrad()) {
                 return;
@@ -60,11 +83,29 @@ public final class AdamW implements AutoCloseable {
             Tensor v = Tensor.empty(memory, p.dtype(), p.shape());
             state.put(name + ".m", m);
             state.put(name + ".v", v);
-            double decay = decays.test(p) ? options.weightDecay : 0;
-            for (long at = 0; at < p.numel(); at += PIECE) {
-                pieces.add(new Piece(p, m, v, at, Math.min(PIECE, p.numel() - at), decay));
-            }
+            Leaf leaf = p.leaf().orElseThrow();
+            slots.add(new Slot(p, () -> leaf.isEmpty() ? Optional.empty() : Optional.of(leaf.gradient()), m, v,
+                    Optional.empty(), decays.test(p)));
         });
+        pieces = cut(slots);
+    }
+
+    /// For weights, gradients and moments that somebody else keeps.
+    public AdamW(List<Slot> slots, Options options) {
+        this.options = options;
+        parameters = List.of();
+        pieces = cut(slots);
+    }
+
+    private static List<Piece> cut(List<Slot> slots) {
+        List<Piece> pieces = new ArrayList<>();
+        for (Slot s : slots) {
+            long n = s.weight.numel();
+            for (long at = 0; at < n; at += PIECE) {
+                pieces.add(new Piece(s, at, Math.min(PIECE, n - at)));
+            }
+        }
+        return pieces;
     }
 
     /// Whether a parameter is of rank 2 or more: no bias, and no weight of a norm.
@@ -72,22 +113,38 @@ public final class AdamW implements AutoCloseable {
         return p.rank() > 1;
     }
 
-    /// The length of the vector of all gradients, in f64; the first parameter whose gradient is missing counts as 0.
+    /// The length of the vector of all gradients, in f64; a parameter whose gradient is missing counts as 0.
     public double gradNorm() {
+        return Math.sqrt(sumOfSquares(pieces));
+    }
+
+    /// The sum of the squares of all gradients, in f64 and in the order of the slots.
+    public static double gradSquares(List<Slot> slots) {
+        return sumOfSquares(cut(slots));
+    }
+
+    private static double sumOfSquares(List<Piece> pieces) {
         double[] sums = new double[pieces.size()];
         Kernels k = Door.current().of(Family.OPTIMIZER, DType.F32);
         Team.shared().parallelFor(pieces.size(), i -> {
             Piece p = pieces.get(i);
-            if (!p.parameter.leaf().orElseThrow().isEmpty()) {
-                Tensor g = p.parameter.grad();
-                sums[i] = k.sumOfSquares(g.dtype(), g.address() + p.from * g.dtype().bytes(), p.n);
-            }
+            p.slot.gradient.get().ifPresent(g -> sums[i] = k.sumOfSquares(p.slot.weight.dtype(), wide(p, g), p.n));
         });
         double sum = 0;
         for (double s : sums) {
             sum += s;
         }
-        return Math.sqrt(sum);
+        return sum;
+    }
+
+    /// Where a piece of a gradient is in the weight's type: BF16 is widened into the thread's scratch memory.
+    private static long wide(Piece p, Tensor gradient) {
+        if (gradient.dtype() != DType.BF16) {
+            return p.at(gradient);
+        }
+        long wide = Scratch.bytes(0, 4L * PIECE);
+        Bf16.widen(p.at(gradient), wide, p.n);
+        return wide;
     }
 
     /// One update, with every gradient multiplied by `gradScale` (from clipping) on the way; gradients are then empty.
@@ -98,13 +155,14 @@ public final class AdamW implements AutoCloseable {
         Kernels k = Door.current().of(Family.OPTIMIZER, DType.F32);
         Team.shared().parallelFor(pieces.size(), i -> {
             Piece p = pieces.get(i);
-            if (p.parameter.leaf().orElseThrow().isEmpty()) {
+            Optional<Tensor> g = p.slot.gradient.get();
+            if (g.isEmpty()) {
                 return;
             }
-            DType t = p.parameter.dtype();
-            long at = p.from * t.bytes();
-            k.adamw(t, p.parameter.address() + at, p.parameter.grad().address() + at, p.m.address() + at,
-                    p.v.address() + at, p.n, gradScale, lr, options.beta1, options.beta2, options.eps, p.decay, c1, c2);
+            Tensor w = p.slot.weight;
+            k.adamw(w.dtype(), p.at(w), wide(p, g.get()), p.at(p.slot.m), p.at(p.slot.v), p.n, gradScale, lr,
+                    options.beta1, options.beta2, options.eps, p.slot.decays ? options.weightDecay : 0, c1, c2);
+            p.slot.rounded.ifPresent(r -> Bf16.narrow(p.at(w), p.at(r), p.n));
         });
         zeroGrad();
     }
@@ -120,7 +178,7 @@ public final class AdamW implements AutoCloseable {
         return max <= 0 ? 1 : Math.min(1, max / (norm + 1e-6));
     }
 
-    /// Both moments of every parameter, by its name and `.m` or `.v`.
+    /// Both moments of every parameter that it was made for, by its name and `.m` or `.v`.
     public Map<String, Tensor> state() {
         return state;
     }

@@ -7,8 +7,10 @@ import dev.deckle.io.AtomicFile;
 import dev.deckle.io.Safetensors;
 import dev.deckle.memory.ModelMemory;
 import dev.deckle.models.CausalLm;
-import dev.deckle.optim.AdamW;
+import dev.deckle.tensor.DType;
 import dev.deckle.tensor.Tensor;
+import dev.deckle.zero.Gathered;
+import dev.deckle.zero.Partition;
 import java.io.IOException;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
@@ -55,16 +57,42 @@ record Checkpoint(Path folder, State state) {
     private static final int KEPT = 2;
     private static final String PREFIX = "step-";
 
-    /// Writes one, and puts its weights in the run's own folder.
-    static void save(RunFolder run, CausalLm model, AdamW optimizer, State state) throws IOException {
+    /// Writes one, and puts its weights in the run's own folder. The state is gathered from all ranks a layer at a
+    /// time, so a checkpoint knows no ranks: every rank calls it, and the first one writes.
+    ///
+    /// @param folder of the first rank
+    static void save(Optional<RunFolder> folder, CausalLm model, Partition partition, State state) throws IOException {
+        if (folder.isPresent()) {
+            write(folder.get(), model, partition, state);
+            return;
+        }
+        try (Gathered whole = partition.gathered()) {
+            partition.weights().forEach(whole::of);
+            partition.optimizerState().forEach(whole::of);
+        }
+    }
+
+    private static void write(RunFolder run, CausalLm model, Partition partition, State state) throws IOException {
         Path all = Files.createDirectories(run.file("checkpoints"));
         Path done = all.resolve(String.format("%s%07d", PREFIX, state.step));
         Path making = all.resolve(".making");
         delete(making); // what a kill left
         Files.createDirectory(making);
         try {
-            Safetensors.save(making.resolve("model.safetensors"), model.parameters(), Map.of("format", "pt"));
-            Safetensors.save(making.resolve("optimizer.safetensors"), optimizer.state(), Map.of());
+            try (Gathered whole = partition.gathered()) {
+                Map<String, Tensor> parameters = model.parameters();
+                Safetensors.save(making.resolve("model.safetensors"),
+                        parameters.entrySet().stream()
+                                .map(e -> new Safetensors.Entry(e.getKey(), e.getValue().dtype(), e.getValue().shape()))
+                                .toList(),
+                        Map.of("format", "pt"),
+                        e -> partition.weights().contains(e.name()) ? whole.of(e.name()) : parameters.get(e.name()));
+                Safetensors.save(making.resolve("optimizer.safetensors"),
+                        partition.optimizerState().stream()
+                                .map(n -> new Safetensors.Entry(n, DType.F32, whole.shape(n)))
+                                .toList(),
+                        Map.of(), e -> whole.of(e.name()));
+            }
             for (String name : List.of("config.json", "generation_config.json", "tokenizer.json",
                     "tokenizer_config.json")) {
                 AtomicFile.write(making.resolve(name), Files.readAllBytes(run.file(name)));
@@ -106,22 +134,15 @@ record Checkpoint(Path folder, State state) {
         return Optional.empty();
     }
 
-    /// Puts the moments back into an optimizer.
-    void restore(AdamW optimizer) {
+    /// Puts this rank's part of the optimizer's state back.
+    void restore(Partition partition) {
         Path file = folder.resolve("optimizer.safetensors");
         try (ModelMemory memory = new ModelMemory()) {
-            Map<String, Tensor> saved = Safetensors.open(file, memory).tensors();
-            optimizer.state().forEach((name, own) -> {
-                Tensor t = saved.get(name);
-                if (t == null || !t.shape().equals(own.shape()) || t.dtype() != own.dtype()) {
-                    throw new IllegalArgumentException(file + ": " + name + " is "
-                            + (t == null ? "missing" : t.dtype() + " " + t.shape()) + ", expected " + own.dtype() + " "
-                            + own.shape());
-                }
-                t.copyInto(own);
-            });
+            partition.restore(Safetensors.open(file, memory).tensors());
+        } catch (IllegalArgumentException e) {
+            throw e.getMessage().startsWith(file.toString()) ? e
+                    : new IllegalArgumentException(file + ": " + e.getMessage(), e);
         }
-        optimizer.restore(state.step);
     }
 
     /// The same data under another name, as a link where the file system has such; whole or not at all.

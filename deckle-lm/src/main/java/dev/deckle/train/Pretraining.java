@@ -3,20 +3,29 @@ package dev.deckle.train;
 import dev.deckle.data.Corpus;
 import dev.deckle.data.Document;
 import dev.deckle.data.Tokens;
+import dev.deckle.distributed.Timeline;
+import dev.deckle.distributed.Traffic;
 import dev.deckle.kernel.Team;
 import dev.deckle.models.CausalLm;
 import dev.deckle.models.Llama;
 import dev.deckle.models.Models;
+import dev.deckle.nn.ParameterHome;
 import dev.deckle.tokenizer.BpeTrainer;
 import dev.deckle.tokenizer.Tokenizer;
+import dev.deckle.zero.Partition;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
+import java.util.OptionalDouble;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.BooleanSupplier;
 import java.util.function.UnaryOperator;
+import java.util.stream.Stream;
 
 /// A training run from text to a model folder: corpus, tokenizer, tokens, model, then [Trainer]'s loop.
 /// ```java
@@ -28,32 +37,56 @@ public final class Pretraining implements AutoCloseable {
     /// The token that ends a document.
     public static final String END = "<|endoftext|>";
 
-    private final RunFolder folder;
+    private final Path path;
+    private final Optional<RunFolder> folder; // where the first rank is
     private final TrainOptions options;
+    private final Launch launch;
     private final TrainListener listener;
+    private final List<Trainer> trainers = new ArrayList<>(); // one a rank of this process
     private Tokenizer tokenizer;
     private Tokens tokens;
-    private CausalLm model;
-    private Trainer trainer;
+    private volatile OptionalDouble hidden = OptionalDouble.empty();
 
-    private Pretraining(RunFolder folder, TrainOptions options, TrainListener listener) {
+    private Pretraining(Path path, Optional<RunFolder> folder, TrainOptions options, Launch launch,
+            TrainListener listener) {
+        this.path = path;
         this.folder = folder;
         this.options = options;
+        this.launch = launch;
         this.listener = listener;
     }
 
-    /// Prepares a new run in `out`.
+    /// Prepares a new run in `out`, its ranks as threads of this process.
     ///
     /// @throws IOException in one line, if the folder or the data will not do
     /// @throws IllegalArgumentException in one line, if options do not fit each other or the data
     public static Pretraining start(TrainOptions options, Path out, TrainListener listener) throws IOException {
-        return prepare(new Pretraining(RunFolder.create(out), options, listener), Optional.empty());
+        return start(options, out, listener, Launch.threads(options.ranks));
+    }
+
+    /// The same with ranks elsewhere too: every process calls it.
+    ///
+    /// @param listener told of what the first rank does
+    public static Pretraining start(TrainOptions options, Path out, TrainListener listener, Launch launch)
+            throws IOException {
+        Optional<RunFolder> folder = launch.ranks().contains(0) ? Optional.of(RunFolder.create(out)) : Optional.empty();
+        return prepare(new Pretraining(out, folder, options, launch, listener), Optional.empty());
     }
 
     /// Prepares to go on with a run from its newest checkpoint, with the options that `change` makes of its own.
     public static Pretraining resume(Path out, UnaryOperator<TrainOptions> change, TrainListener listener)
             throws IOException {
-        RunFolder folder = RunFolder.resume(out);
+        return resume(out, change, listener, Optional.empty());
+    }
+
+    /// The same with ranks elsewhere too: every process calls it, and all see the folder.
+    ///
+    /// @param elsewhere empty where all ranks are threads of this process, as many as the options ask for
+    public static Pretraining resume(
+            Path out, UnaryOperator<TrainOptions> change, TrainListener listener, Optional<Launch> elsewhere)
+            throws IOException {
+        boolean first = elsewhere.isEmpty() || elsewhere.get().ranks().contains(0);
+        Optional<RunFolder> folder = first ? Optional.of(RunFolder.resume(out)) : Optional.empty();
         try {
             Checkpoint c = Checkpoint.newest(out).orElseThrow(() -> new IOException(out
                     + ": holds no checkpoint to resume from" + (Files.exists(out.resolve("metrics.jsonl"))
@@ -65,21 +98,31 @@ public final class Pretraining implements AutoCloseable {
                         "--steps " + options.steps + ": the run is at step " + c.state().step()
                                 + " already");
             }
-            return prepare(new Pretraining(folder, options, listener), Optional.of(c));
+            return prepare(new Pretraining(out, folder, options, elsewhere.orElse(Launch.threads(options.ranks)),
+                    listener), Optional.of(c));
         } catch (IOException | RuntimeException | Error e) {
-            folder.close();
+            if (folder.isPresent()) {
+                folder.get().close();
+            }
             throw e;
         }
     }
 
     private static Pretraining prepare(Pretraining p, Optional<Checkpoint> from) throws IOException {
         try {
+            boolean first = p.folder.isPresent();
+            if (!first) {
+                p.launch.others().ifPresent(o -> o.barrier().await()); // what the first rank caches is found, not made
+            }
             p.prepare(from);
+            if (first) {
+                p.launch.others().ifPresent(o -> o.barrier().await());
+            }
             return p;
         } catch (IOException | RuntimeException | Error e) {
             p.close();
-            if (from.isEmpty()) {
-                p.folder.discard();
+            if (from.isEmpty() && p.folder.isPresent()) {
+                p.folder.get().discard();
             }
             throw e;
         }
@@ -97,7 +140,58 @@ public final class Pretraining implements AutoCloseable {
             tokens = Tokens.prepare(cache(), split, tokenizer, end);
             listener.note(String.format("%,d tokens to train on, %,d held out%s", tokens.train().size(),
                     tokens.validation().size(), tokens.rebuilt() ? "" : " (from the cache)"));
-            model = from.isPresent() ? Models.openTrainable(from.get().folder()) : newModel(end);
+            Trainer[] made = new Trainer[launch.ranks().size()];
+            try {
+                Team.shared().parallelFor(made.length, i -> made[i] = trainer(launch.ranks().get(i), end, from));
+            } finally {
+                Stream.of(made).filter(Objects::nonNull).forEach(trainers::add); // to be closed
+            }
+        }
+        CausalLm model = model();
+        if (folder.isPresent()) {
+            if (from.isPresent()) {
+                Metrics.cutBack(folder.get().file("metrics.jsonl"), step());
+                listener.note(String.format("resumed from step %,d", step()));
+            } else {
+                Metrics.cutBack(folder.get().file("metrics.jsonl"), 0); // of a run killed before its first checkpoint
+                Trainer.describe(folder.get(), model, tokenizer, options.init);
+            }
+        }
+        listener.note(String.format("a model of %,d parameters, %s, written to %s", model.parameterCount(), ranks(),
+                path));
+    }
+
+    private String ranks() {
+        int threads = Team.shared().threads();
+        return launch.worldSize() == 1 ? threads + " threads"
+                : String.format("%d ranks (ZeRO stage %d) %s", launch.worldSize(), options.zero,
+                        launch.others().isPresent() ? "as processes of " + threads + " threads each"
+                                : "on " + threads + " threads");
+    }
+
+    private Trainer trainer(int rank, int end, Optional<Checkpoint> from) {
+        Partition partition = new Partition(rank, launch.worldSize(), options.partition());
+        try {
+            CausalLm model = model(end, from, partition);
+            Trainer t = new Trainer(new Trainer.Job(options, tokenizer, tokens, path), model, partition);
+            from.ifPresent(t::restore);
+            return t;
+        } catch (IOException e) {
+            partition.close();
+            throw new UncheckedIOException(e);
+        } catch (RuntimeException | Error e) {
+            partition.close();
+            throw e;
+        }
+    }
+
+    private CausalLm model(int end, Optional<Checkpoint> from, ParameterHome home) throws IOException {
+        CausalLm model = from.isPresent() ? Models.openTrainable(from.get().folder(), home)
+                : !options.init.isEmpty() ? Models.openTrainable(Path.of(options.init), home)
+                        : Llama.create(options.model(tokenizer.vocabularySize()), end, options.seed, home);
+        if (options.dtype.equals("bf16")) {
+            model.configJson().remove("torch_dtype");
+            model.configJson().addProperty("dtype", "bfloat16");
         }
         if (options.context > model.maxPositionEmbeddings()) {
             throw new IllegalArgumentException("--context " + options.context + ": the model takes at most "
@@ -107,17 +201,7 @@ public final class Pretraining implements AutoCloseable {
             throw new IllegalArgumentException("the tokenizer has " + tokenizer.vocabularySize()
                     + " tokens, the model's embedding only " + model.vocabSize());
         }
-        trainer = new Trainer(folder, options, tokenizer, tokens, model, listener);
-        if (from.isPresent()) {
-            trainer.restore(from.get());
-            Metrics.cutBack(folder.file("metrics.jsonl"), trainer.step());
-            listener.note(String.format("resumed from step %,d", trainer.step()));
-        } else {
-            Metrics.cutBack(folder.file("metrics.jsonl"), 0); // of a run that was killed before its first checkpoint
-            Trainer.describe(folder, model, tokenizer, options.init);
-        }
-        listener.note(String.format("a model of %,d parameters, %d threads, written to %s", model.parameterCount(),
-                Team.shared().threads(), folder.path()));
+        return model;
     }
 
     private Tokenizer tokenizer(List<Document> documents) throws IOException {
@@ -139,12 +223,6 @@ public final class Pretraining implements AutoCloseable {
         return t;
     }
 
-    private CausalLm newModel(int end) throws IOException {
-        return options.init.isEmpty()
-                ? Llama.create(options.model(tokenizer.vocabularySize()), end, options.seed)
-                : Models.openTrainable(Path.of(options.init));
-    }
-
     /// Where tokens are kept between runs: the user's cache (or `-Ddeckle.cache=DIR`), or the run's own folder where
     /// that cannot be written.
     private Path cache() {
@@ -160,14 +238,39 @@ public final class Pretraining implements AutoCloseable {
         } catch (IOException _) {
             // a home that cannot be written: the run's folder can
         }
-        return folder.file("tokens");
+        return path.resolve("tokens");
     }
 
     /// Trains until the end or until `stop` asks.
     ///
     /// @return whether it came to its end
+    /// @throws dev.deckle.distributed.RankFailure if a rank elsewhere ended before
     public boolean train(BooleanSupplier stop) throws IOException {
-        return trainer.train(stop);
+        boolean traced = !options.trace.isEmpty();
+        AtomicBoolean ended = new AtomicBoolean();
+        try {
+            launch.run(traced, (ranks, timeline) -> {
+                boolean first = ranks.rank() == 0;
+                Trainer trainer = trainers.get(launch.ranks().indexOf(ranks.rank()));
+                try {
+                    boolean end =
+                            trainer.train(ranks, timeline, first ? folder : Optional.empty(), listener, stop);
+                    byte[][] events = traced ? ranks.allGather(timeline.events(ranks.rank())) : new byte[0][];
+                    if (first) {
+                        ended.set(end);
+                    }
+                    if (first && traced) {
+                        hidden = OptionalDouble.of(timeline.hidden());
+                        Timeline.write(Path.of(options.trace), List.of(events));
+                    }
+                } catch (IOException e) {
+                    throw new UncheckedIOException(e);
+                }
+            });
+        } catch (UncheckedIOException e) {
+            throw e.getCause();
+        }
+        return ended.get();
     }
 
     public TrainOptions options() {
@@ -176,28 +279,42 @@ public final class Pretraining implements AutoCloseable {
 
     /// How many steps were made.
     public long step() {
-        return trainer.step();
+        return trainers.getFirst().step();
     }
 
+    /// The model as the first rank of this process has it.
     public CausalLm model() {
-        return model;
+        return trainers.getFirst().model();
+    }
+
+    /// What the first rank of this process holds.
+    public Partition.Memory memory() {
+        return trainers.getFirst().partition().memory();
+    }
+
+    /// What the first rank of this process sent in its last step.
+    public Traffic traffic() {
+        return trainers.getFirst().stepTraffic();
+    }
+
+    /// The share of the communication that was hidden behind computation, where a trace was asked for.
+    public OptionalDouble hidden() {
+        return hidden;
     }
 
     public Path folder() {
-        return folder.path();
+        return path;
     }
 
     @Override
     public void close() throws IOException {
-        if (trainer != null) {
-            trainer.close();
-        }
-        if (model != null) {
-            model.close();
-        }
+        trainers.forEach(Trainer::close);
+        trainers.clear();
         if (tokens != null) {
             tokens.close();
         }
-        folder.close();
+        if (folder.isPresent()) {
+            folder.get().close();
+        }
     }
 }

@@ -5,9 +5,14 @@ import com.google.gson.GsonBuilder;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParseException;
 import dev.deckle.models.Llama;
+import dev.deckle.tensor.DType;
+import dev.deckle.zero.Partition;
+import dev.deckle.zero.Stage;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
 
 /// Everything that decides about a training run: plain fields, named as the flags of `deckle train`. Two runs with
@@ -59,6 +64,21 @@ public final class TrainOptions {
     public double adam_beta2 = 0.95;
     public double adam_eps = 1e-8;
     public long seed = 1;
+
+    /// Ranks that share each batch by its rows.
+    public int ranks = 1;
+
+    /// What of the model's state is divided among the ranks: ZeRO's stage, 0 to 3.
+    public int zero;
+
+    /// What layers compute with: f32, or bf16 for matrices, whose masters are then kept in F32.
+    public String dtype = "f32";
+
+    /// A folder for files that hold the optimizer's state in place of memory; empty for memory.
+    public String offload = "";
+
+    /// The file for a Chrome trace of what each rank did when; empty for none. It is no part of a run's state.
+    public transient String trace = "";
 
     /// Steps between evaluations; 0: every 25 seconds.
     public int eval_every;
@@ -124,6 +144,11 @@ public final class TrainOptions {
         positive("--grad-accum", grad_accum);
         require((long) batch_size * context <= MOST_TOKENS, "--batch-size " + batch_size + " times --context " + context
                 + " must be at most " + MOST_TOKENS + " tokens");
+        positive("--ranks", ranks);
+        require(batch_size % ranks == 0, "--batch-size " + batch_size + " must be a multiple of the " + ranks
+                + " ranks, which share its rows");
+        Stage.of(zero);
+        require(dtype.equals("f32") || dtype.equals("bf16"), "--dtype must be f32 or bf16, not " + dtype);
         require(vocab_size >= 257, "--vocab-size must be at least 257 (the bytes and an end token), not " + vocab_size);
         require(steps >= 0, "--steps must be positive, not " + steps);
         require(steps > 0 || minutes > 0 && minutes < 1e6, "--minutes must be positive, not " + minutes);
@@ -149,6 +174,16 @@ public final class TrainOptions {
         if (!holds) {
             throw new IllegalArgumentException(otherwise);
         }
+    }
+
+    Stage stage() {
+        return Stage.of(zero);
+    }
+
+    /// How the model's state is laid out on the ranks.
+    Partition.Options partition() {
+        return new Partition.Options(stage(), dtype.equals("bf16") ? DType.BF16 : DType.F32, _ -> false,
+                offload.isEmpty() ? Optional.empty() : Optional.of(Path.of(offload)));
     }
 
     /// The model that they ask for, with the vocabulary that the tokenizer ended up with.

@@ -1,5 +1,6 @@
 package dev.deckle.autograd;
 
+import dev.deckle.tensor.OpObserver;
 import dev.deckle.tensor.Tensor;
 import java.lang.ref.Reference;
 import java.util.Collections;
@@ -46,6 +47,7 @@ public final class Backward {
             op.inputs().forEach(x -> visit(x, seen, queue));
             Tensor g = sink.take(y);
             if (g != null) {
+                OpObserver.tellBefore(op);
                 Gradients.of(op, y, g, sink);
                 Reference.reachabilityFence(g);
                 sink.release(g);

@@ -2,6 +2,7 @@ package dev.deckle.autograd;
 
 import dev.deckle.memory.Workspace;
 import dev.deckle.tensor.Tensor;
+import java.util.function.Supplier;
 
 /// The gradient that a leaf gathers. Its buffer outlives every step, because several backward passes add to it before
 /// an optimizer reads it.
@@ -10,12 +11,21 @@ import dev.deckle.tensor.Tensor;
 /// which saves a pass over the memory of all parameters.
 public final class Leaf {
     private final Tensor owner;
+    private final Supplier<Tensor> source;
     private Tensor buffer; // null until the first gradient
     private boolean empty = true;
 
     /// A leaf whose buffer is made when it is first needed.
     public Leaf(Tensor owner) {
+        this(owner, () -> Tensor.on(Workspace.allocateForCaller(owner.bytes()), 0, owner.dtype(), owner.shape()));
+    }
+
+    /// A leaf that asks for its buffer when a gradient comes and it has none: at first, and after [#detach()].
+    ///
+    /// @param source gives memory of the owner's type and shape in row-major order, whatever it holds
+    public Leaf(Tensor owner, Supplier<Tensor> source) {
         this.owner = owner;
+        this.source = source;
     }
 
     /// A leaf that gathers into memory of its own, of the owner's shape.
@@ -26,6 +36,7 @@ public final class Leaf {
         }
         this.owner = owner;
         this.buffer = buffer;
+        source = () -> buffer;
     }
 
     /// What was gathered since the last [#zero()].
@@ -50,10 +61,16 @@ public final class Leaf {
         empty = true;
     }
 
+    /// Forgets the buffer too: the next gradient asks for one again.
+    public void detach() {
+        empty = true;
+        buffer = null;
+    }
+
     /// The buffer to write to. After it is written the leaf is no longer empty: ask [#isEmpty()] before.
     Tensor target() {
         if (buffer == null) {
-            buffer = Tensor.on(Workspace.allocateForCaller(owner.bytes()), 0, owner.dtype(), owner.shape());
+            buffer = source.get();
         }
         empty = false;
         return buffer;

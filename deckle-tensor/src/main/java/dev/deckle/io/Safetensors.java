@@ -27,6 +27,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.BiFunction;
+import java.util.function.Function;
 
 /// Files of named tensors in the safetensors format: eight bytes of header length (little endian), a JSON header that
 /// gives each tensor its type, shape and place, then the data in row-major order.
@@ -230,6 +231,20 @@ public final class Safetensors {
     public static void save(
             Path file, Map<String, Tensor> tensors, Map<String, String> metadata,
             BiFunction<String, Tensor, DType> dtype) {
+        List<Entry> entries = tensors.entrySet().stream()
+                .map(e -> new Entry(e.getKey(), dtype.apply(e.getKey(), e.getValue()), e.getValue().shape()))
+                .toList();
+        save(file, entries, metadata, e -> cast(e.name, tensors.get(e.name).detach(), e.dtype));
+    }
+
+    /// What a file is to hold under a name.
+    public record Entry(String name, DType dtype, Shape shape) {}
+
+    /// The same with tensors that are there only when their turn comes.
+    ///
+    /// @param values the tensor of an entry; called once for each, in their order
+    public static void save(
+            Path file, List<Entry> entries, Map<String, String> metadata, Function<Entry, Tensor> values) {
         StringBuilder header = new StringBuilder("{\"__metadata__\":{");
         String comma = "";
         for (var e : metadata.entrySet()) {
@@ -238,13 +253,11 @@ public final class Safetensors {
         }
         header.append('}');
         long at = 0;
-        for (var e : tensors.entrySet()) {
-            Tensor t = e.getValue();
-            DType type = dtype.apply(e.getKey(), t);
-            long bytes = t.numel() * type.bytes();
-            header.append(',').append(quote(e.getKey())).append(":{\"dtype\":\"").append(type)
+        for (Entry e : entries) {
+            long bytes = e.shape.numel() * e.dtype.bytes();
+            header.append(',').append(quote(e.name)).append(":{\"dtype\":\"").append(e.dtype)
                     .append("\",\"shape\":")
-                    .append(Arrays.toString(t.shape().toArray()).replace(" ", "")).append(",\"data_offsets\":[")
+                    .append(Arrays.toString(e.shape.toArray()).replace(" ", "")).append(",\"data_offsets\":[")
                     .append(at).append(',').append(at + bytes).append("]}");
             at += bytes;
         }
@@ -257,10 +270,9 @@ public final class Safetensors {
         }
         AtomicFile.write(file, channel -> {
             AtomicFile.writeAll(channel, head.flip());
-            for (var e : tensors.entrySet()) {
+            for (Entry e : entries) {
                 try (Workspace _ = Workspace.open()) { // for the copies
-                    Tensor c = Pointwise.contiguous(cast(e.getKey(), e.getValue().detach(),
-                            dtype.apply(e.getKey(), e.getValue())));
+                    Tensor c = Pointwise.contiguous(values.apply(e));
                     for (long done = 0; done < c.bytes();) {
                         int part = (int) Math.min(1 << 24, c.bytes() - done);
                         AtomicFile.writeAll(channel, Native.ALL.asSlice(c.address() + done, part).asByteBuffer());

@@ -6,12 +6,17 @@ package dev.deckle.memory;
 /// so, never stale numbers.
 public final class Storage {
     /// Whoever made a block, and can end its life.
-    sealed interface Owner permits Workspace, ModelMemory, CallerMemory {
+    sealed interface Owner permits Workspace, ModelMemory, CallerMemory, MovableMemory {
         /// Why the owner's blocks can no longer be read, or an empty string while they can.
         String ended();
 
         /// The block's memory may serve again.
         void reclaim(Storage storage);
+
+        /// What the addresses of its blocks count from.
+        default long base() {
+            return 0;
+        }
     }
 
     private final Owner owner;
@@ -34,7 +39,7 @@ public final class Storage {
         if (!why.isEmpty()) {
             throw new IllegalStateException(why);
         }
-        return address;
+        return owner.base() + address;
     }
 
     /// The address without the check: for the owner and for messages.

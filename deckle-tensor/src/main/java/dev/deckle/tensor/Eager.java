@@ -22,6 +22,7 @@ final class Eager {
 
     static Tensor run(Op op) {
         Shapes.Result r = Shapes.of(op);
+        OpObserver.tellBefore(op);
         Tensor y = compute(op, r);
         if (r.dtype().floating() && NoGrad.recording() && requiresGrad(op.inputs())) {
             y.recordedBy(op);

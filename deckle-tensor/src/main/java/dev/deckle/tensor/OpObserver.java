@@ -2,12 +2,22 @@ package dev.deckle.tensor;
 
 import java.util.function.Supplier;
 
-/// Sees every operation of a thread as it is computed, with its result: how explanations are made of the real classes
-/// instead of a copy of their arithmetic.
+/// Sees every operation of a thread: before it is computed, so that parameters which live elsewhere can be brought, and
+/// afterwards with its result, so that explanations are made of the real classes instead of a copy of their arithmetic.
 @FunctionalInterface
 public interface OpObserver {
+    /// Called before each operation's inputs are read, to compute its result and again to compute its gradient.
+    default void before(Op op) {}
+
     /// Called after each operation, in the order of computation, views included.
     void computed(Op op, Tensor result);
+
+    /// Tells this thread's observer, if it has one.
+    static void tellBefore(Op op) {
+        if (Eager.OBSERVER.isBound()) {
+            Eager.OBSERVER.get().before(op);
+        }
+    }
 
     /// Runs `work` on this thread and shows each of its operations to `observer`.
     static <R> R during(OpObserver observer, Supplier<R> work) {

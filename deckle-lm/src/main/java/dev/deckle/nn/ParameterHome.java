@@ -1,0 +1,31 @@
+package dev.deckle.nn;
+
+import dev.deckle.autograd.Leaf;
+import dev.deckle.memory.ModelMemory;
+import dev.deckle.tensor.DType;
+import dev.deckle.tensor.Tensor;
+
+/// Where the parameters of a model that learns live: a model asks for each in the order of its layers, with its first
+/// values, and computes with what it gets back.
+public interface ParameterHome {
+    /// Takes a parameter in.
+    ///
+    /// @param name its full name in a checkpoint
+    /// @param values what it is at first; the home copies them
+    /// @param matrix whether it may be kept in half precision; what is added or multiplied element by element may not
+    /// @return the parameter, a leaf that gathers a gradient if it is trained
+    Tensor adopt(String name, Tensor values, boolean matrix);
+
+    /// All parameters have been taken in.
+    default void finished() {}
+
+    /// Each parameter and its gradient whole, in a model's own memory.
+    ///
+    /// @param dtype of both
+    static ParameterHome in(ModelMemory memory, DType dtype) {
+        return (_, values, _) -> {
+            Tensor p = values.copyInto(Tensor.empty(memory, dtype, values.shape()));
+            return p.requireGrad(new Leaf(p, Tensor.empty(memory, dtype, values.shape())));
+        };
+    }
+}

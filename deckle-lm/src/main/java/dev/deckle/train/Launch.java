@@ -1,0 +1,78 @@
+package dev.deckle.train;
+
+import dev.deckle.distributed.Communicator;
+import dev.deckle.distributed.ThreadRanks;
+import dev.deckle.distributed.Timeline;
+import java.util.List;
+import java.util.Optional;
+import java.util.function.BiConsumer;
+import java.util.stream.IntStream;
+
+/// Where the ranks of a run are: threads of this process, or one of them is this process and the others are elsewhere.
+public interface Launch {
+    /// How many ranks there are in all.
+    int worldSize();
+
+    /// Those of this process.
+    List<Integer> ranks();
+
+    /// What the ranks of other processes are reached by, before they train.
+    Optional<Communicator> others();
+
+    /// Runs `body` once for each rank of this process, with what it reaches the others by and when it did what.
+    ///
+    /// @param traced whether timelines are kept
+    void run(boolean traced, BiConsumer<Communicator, Timeline> body);
+
+    /// All as threads of this process.
+    static Launch threads(int worldSize) {
+        return new Launch() {
+            @Override
+            public int worldSize() {
+                return worldSize;
+            }
+
+            @Override
+            public List<Integer> ranks() {
+                return IntStream.range(0, worldSize).boxed().toList();
+            }
+
+            @Override
+            public Optional<Communicator> others() {
+                return Optional.empty();
+            }
+
+            @Override
+            public void run(boolean traced, BiConsumer<Communicator, Timeline> body) {
+                List<Timeline> timelines =
+                        ranks().stream().map(_ -> traced ? new Timeline() : Timeline.off()).toList();
+                ThreadRanks.run(worldSize, timelines::get, c -> body.accept(c, timelines.get(c.rank())));
+            }
+        };
+    }
+
+    /// One rank, which is this process; the communicator records in its own timeline.
+    static Launch process(Communicator world, Timeline timeline) {
+        return new Launch() {
+            @Override
+            public int worldSize() {
+                return world.worldSize();
+            }
+
+            @Override
+            public List<Integer> ranks() {
+                return List.of(world.rank());
+            }
+
+            @Override
+            public Optional<Communicator> others() {
+                return Optional.of(world);
+            }
+
+            @Override
+            public void run(boolean traced, BiConsumer<Communicator, Timeline> body) {
+                body.accept(world, timeline);
+            }
+        };
+    }
+}

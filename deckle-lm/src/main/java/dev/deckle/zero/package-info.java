@@ -1,0 +1,2 @@
+/// ZeRO: the parameters, gradients and optimizer state of a model, divided among ranks.
+package dev.deckle.zero;
