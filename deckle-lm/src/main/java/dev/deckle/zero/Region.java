@@ -296,7 +296,9 @@ final class Region {
     /// All of a part of the state, gathered into a buffer where it is divided. Every rank calls it.
     Flat whole(Kind kind, Communicator communicator, Buffers buffers, Consumer<Buffers.Buffer> taken) {
         Flat own = state(kind);
-        if (own.range().equals(all)) {
+        Stage divided = kind == Kind.VALUES ? Stage.PARAMETERS : Stage.OPTIMIZER;
+        // not by the range: the only shard that is not empty is everything, and its rank must go on with the others
+        if (setting.ranks() == 1 || !setting.stage().divides(divided)) {
             return own;
         }
         Buffers.Buffer b = buffers.take(all.size() * own.tensor().dtype().bytes());
