@@ -138,7 +138,7 @@ public final class Partition implements ParameterHome, OpObserver, AutoCloseable
             units.add(new Unit(layer, units.size(), setting));
         }
         DType dtype = matrix ? options.dtype : DType.F32;
-        Tensor parameter = units.getLast().add(name, values, matrix, dtype, !options.frozen.test(name));
+        Tensor parameter = units.getLast().add(name, values, dtype, !options.frozen.test(name));
         unitOf.put(parameter.storage(), units.getLast());
         return parameter;
     }

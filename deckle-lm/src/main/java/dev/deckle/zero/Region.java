@@ -48,7 +48,7 @@ final class Region {
     }
 
     /// A parameter and its place.
-    record Slot(String name, Tensor parameter, Shard range, boolean matrix) {}
+    record Slot(String name, Tensor parameter, Shard range) {}
 
     private final String unit;
     private final DType dtype;
@@ -97,7 +97,7 @@ final class Region {
     }
 
     /// One more parameter: a tensor on this region's memory, which is there from [#seal()] on.
-    Tensor add(String name, Tensor initialValues, boolean matrix) {
+    Tensor add(String name, Tensor initialValues) {
         long from = slots.isEmpty() ? 0 : (slots.getLast().range.to() + ALIGNMENT - 1) & -ALIGNMENT;
         Shard range = new Shard(from, from + initialValues.numel());
         Tensor parameter = Tensor.on(home.part(from * dtype.bytes(), range.size() * dtype.bytes()), 0, dtype,
@@ -105,7 +105,7 @@ final class Region {
         if (learns) {
             parameter.requireGrad(new Leaf(parameter, () -> whole().part(range, parameter.shape())));
         }
-        slots.add(new Slot(name, parameter, range, matrix));
+        slots.add(new Slot(name, parameter, range));
         firstValues.add(initialValues.copyInto(Tensor.empty(staging, DType.F32, initialValues.shape())));
         return parameter;
     }
@@ -272,7 +272,8 @@ final class Region {
             if (learns && r.size() > 0) {
                 Tensor g = gradient.part(r);
                 to.accept(new AdamW.Slot(master.part(r), () -> Optional.of(g), m.part(r), v.part(r),
-                        master == values ? Optional.empty() : Optional.of(values.part(r)), s.matrix));
+                        master == values ? Optional.empty() : Optional.of(values.part(r)),
+                        AdamW.isMatrix(s.parameter)));
             }
         }
     }

@@ -38,7 +38,7 @@ final class Unit {
         return regions;
     }
 
-    Tensor add(String parameter, Tensor initialValues, boolean matrix, DType dtype, boolean learns) {
+    Tensor add(String parameter, Tensor initialValues, DType dtype, boolean learns) {
         Region region = regions.stream()
                 .filter(r -> r.dtype() == dtype && r.learns() == learns)
                 .findFirst()
@@ -46,7 +46,7 @@ final class Unit {
                     regions.add(new Region(name, dtype, learns, setting));
                     return regions.getLast();
                 });
-        return region.add(parameter, initialValues, matrix);
+        return region.add(parameter, initialValues);
     }
 
     void seal() {
