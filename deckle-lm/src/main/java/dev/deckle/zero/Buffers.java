@@ -6,14 +6,16 @@ import dev.deckle.tensor.Shape;
 import dev.deckle.tensor.Tensor;
 import java.lang.foreign.Arena;
 import java.util.ArrayDeque;
+import java.util.Collection;
 import java.util.Deque;
+import java.util.HashSet;
 import java.util.Iterator;
+import java.util.Set;
 
 /// Memory for what is whole only for a moment: a layer's gathered parameters, or its gradients until they are summed.
-/// The two buffers that came back last are kept, because most layers are of one size and follow each other.
+/// Buffers that come back are kept as long as those that are asked for have their sizes, because most layers are alike
+/// and follow each other. So it never holds more than were in use at once.
 final class Buffers implements AutoCloseable {
-    private static final int KEPT = 2;
-
     /// One of them.
     static final class Buffer {
         private final Arena arena = Arena.ofShared(); // the communication thread reads and writes it too
@@ -37,44 +39,40 @@ final class Buffers implements AutoCloseable {
         }
     }
 
+    private final Set<Buffer> used = new HashSet<>();
     private final Deque<Buffer> free = new ArrayDeque<>();
-    private long used;
-    private long mostUsed;
     private long held;
     private long mostHeld;
 
     Buffer take(long bytes) {
-        used += bytes;
-        mostUsed = Math.max(mostUsed, used);
         for (Iterator<Buffer> i = free.iterator(); i.hasNext();) {
             Buffer b = i.next();
             if (b.bytes == bytes) {
                 i.remove();
+                used.add(b);
                 return b;
             }
         }
+        drop(free);
         held += bytes;
         mostHeld = Math.max(mostHeld, held);
-        return new Buffer(bytes);
+        Buffer b = new Buffer(bytes);
+        used.add(b);
+        return b;
     }
 
     void give(Buffer b) {
-        used -= b.bytes;
+        used.remove(b);
         free.addFirst(b);
-        if (free.size() > KEPT) {
-            drop(free.removeLast());
+    }
+
+    private void drop(Collection<Buffer> buffers) {
+        for (Buffer b : buffers) {
+            held -= b.bytes;
+            b.memory.remove();
+            b.arena.close();
         }
-    }
-
-    private void drop(Buffer b) {
-        held -= b.bytes;
-        b.memory.remove();
-        b.arena.close();
-    }
-
-    /// The most bytes that were in use at once.
-    long mostUsed() {
-        return mostUsed;
+        buffers.clear();
     }
 
     /// The most bytes that were held from the system at once.
@@ -82,10 +80,10 @@ final class Buffers implements AutoCloseable {
         return mostHeld;
     }
 
-    /// Frees what was given back.
+    /// Frees them all, those too that a failure left in use.
     @Override
     public void close() {
-        free.forEach(this::drop);
-        free.clear();
+        drop(free);
+        drop(used);
     }
 }

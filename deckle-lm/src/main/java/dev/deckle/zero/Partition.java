@@ -254,26 +254,31 @@ public final class Partition implements ParameterHome, OpObserver, AutoCloseable
         before = unit;
         unit = u.index();
         if (options.stage.divides(Stage.PARAMETERS)) {
-            if (!u.gathered()) {
-                u.gather(communicator());
-            }
-            int next = gatherNext();
-            for (Unit other : units) {
+            int next = next();
+            for (Unit other : units) { // first, so that no more than two are here at once
                 if (other.gathered() && other != u && other.index() != next) {
                     other.letGo(this::await);
                 }
             }
+            if (!u.gathered()) {
+                u.gather(communicator());
+            }
+            gatherNext();
         }
         u.await(this::await);
     }
 
-    /// Begins to gather the unit that followed the last time.
-    private int gatherNext() {
-        int next = followers.getOrDefault(new Place(phase, before, unit), NONE);
+    /// The unit that followed the last time.
+    private int next() {
+        return followers.getOrDefault(new Place(phase, before, unit), NONE);
+    }
+
+    /// Begins to gather it.
+    private void gatherNext() {
+        int next = next();
         if (next != NONE && options.stage.divides(Stage.PARAMETERS) && !units.get(next).gathered()) {
             units.get(next).gather(communicator());
         }
-        return next;
     }
 
     private void await(Work work) {
