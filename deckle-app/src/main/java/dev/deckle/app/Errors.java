@@ -1,5 +1,6 @@
 package dev.deckle.app;
 
+import dev.deckle.distributed.RankFailure;
 import dev.deckle.io.Shown;
 import java.io.FileNotFoundException;
 import java.io.IOException;
@@ -103,6 +104,8 @@ final class Errors {
             case FileAlreadyExistsException f -> f.getFile() + ": exists already";
             case NotDirectoryException f -> f.getFile() + ": is not a folder";
             case FileSystemException _, FileNotFoundException _ -> text;
+            case RankFailure f when f.getCause() != null -> "rank " + f.rank() + " ended: " + message(f.getCause());
+            case RankFailure _ -> text;
             case OutOfMemoryError _ -> "out of memory: " + text + "; a smaller batch, context or model needs less";
             case StackOverflowError _ -> "nested too deeply";
             case IllegalArgumentException _, IllegalStateException _, IOException _, UncheckedIOException _ when !text

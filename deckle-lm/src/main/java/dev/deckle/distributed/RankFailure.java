@@ -13,6 +13,12 @@ public final class RankFailure extends RuntimeException {
         this.why = why;
     }
 
+    /// What `rank` itself failed with.
+    public RankFailure(int rank, Throwable cause) {
+        this(rank, QueuedCommunicator.reason(cause));
+        initCause(cause);
+    }
+
     /// The rank that ended.
     public int rank() {
         return rank;

@@ -1,8 +1,10 @@
 package dev.deckle.train;
 
 import dev.deckle.distributed.Communicator;
+import dev.deckle.distributed.RankFailure;
 import dev.deckle.distributed.ThreadRanks;
 import dev.deckle.distributed.Timeline;
+import java.io.UncheckedIOException;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.BiConsumer;
@@ -46,7 +48,22 @@ public interface Launch {
             public void run(boolean traced, BiConsumer<Communicator, Timeline> body) {
                 List<Timeline> timelines =
                         ranks().stream().map(_ -> traced ? new Timeline() : Timeline.off()).toList();
-                ThreadRanks.run(worldSize, timelines::get, c -> body.accept(c, timelines.get(c.rank())));
+                ThreadRanks.run(worldSize, timelines::get, ranks -> {
+                    try {
+                        body.accept(ranks, timelines.get(ranks.rank()));
+                    } catch (RuntimeException | Error e) {
+                        if (worldSize == 1 || says(e)) {
+                            throw e;
+                        }
+                        throw new RankFailure(ranks.rank(), e);
+                    }
+                });
+            }
+
+            /// Whether what failed says all, whichever rank it was.
+            private static boolean says(Throwable e) {
+                return e instanceof IllegalArgumentException || e instanceof IllegalStateException
+                        || e instanceof UncheckedIOException || e instanceof RankFailure;
             }
         };
     }

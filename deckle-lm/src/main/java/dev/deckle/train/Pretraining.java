@@ -111,6 +111,9 @@ public final class Pretraining implements AutoCloseable {
     private static Pretraining prepare(Pretraining p, Optional<Checkpoint> from) throws IOException {
         try {
             boolean first = p.folder.isPresent();
+            if (first && !p.options.trace.isEmpty()) {
+                checkTrace(Path.of(p.options.trace)); // it is written at the end, which is late for bad news
+            }
             if (!first) {
                 p.launch.others().ifPresent(o -> o.barrier().await()); // what the first rank caches is found, not made
             }
@@ -125,6 +128,16 @@ public final class Pretraining implements AutoCloseable {
                 p.folder.get().discard();
             }
             throw e;
+        }
+    }
+
+    private static void checkTrace(Path file) throws IOException {
+        Path parent = file.toAbsolutePath().getParent();
+        String why = Files.isDirectory(file) ? "it is a folder"
+                : !Files.isDirectory(parent) ? "the folder does not exist"
+                : !Files.isWritable(parent) ? "no permission" : "";
+        if (!why.isEmpty()) {
+            throw new IOException("--trace " + file + ": cannot be written: " + why);
         }
     }
 

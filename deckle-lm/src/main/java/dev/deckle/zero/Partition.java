@@ -384,7 +384,7 @@ public final class Partition implements ParameterHome, OpObserver, AutoCloseable
     /// What this rank keeps of the weights, by their names.
     public Map<String, Tensor> keptWeights() {
         Map<String, Tensor> kept = new LinkedHashMap<>();
-        weights.forEach((name, p) -> kept.put(name, p.region.kept(p.slot, Region.Kind.VALUES)));
+        weights.forEach((name, p) -> p.region.keptValues(p.slot).ifPresent(t -> kept.put(name, t)));
         return kept;
     }
 
@@ -393,7 +393,7 @@ public final class Partition implements ParameterHome, OpObserver, AutoCloseable
         Map<String, Tensor> kept = new LinkedHashMap<>();
         weights.forEach((name, p) -> {
             if (p.region.learns()) {
-                kept.put(name, p.region.keptGradient(p.slot));
+                p.region.keptGradient(p.slot).ifPresent(t -> kept.put(name, t));
             }
         });
         return kept;

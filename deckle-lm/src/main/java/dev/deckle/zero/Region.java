@@ -309,15 +309,18 @@ final class Region {
         return whole;
     }
 
-    /// What this rank keeps of a parameter's state.
-    Tensor kept(Slot slot, Kind kind) {
-        Flat own = state(kind);
-        return own.part(Flat.common(slot.range, own.range()));
+    /// What this rank keeps of a parameter's values, if anything.
+    Optional<Tensor> keptValues(Slot slot) {
+        return kept(values, Flat.common(slot.range, values.range()));
     }
 
-    /// This rank's share of a parameter's gradient.
-    Tensor keptGradient(Slot slot) {
-        return gradient.part(Flat.common(slot.range, shard));
+    /// This rank's share of a parameter's gradient, if it has one.
+    Optional<Tensor> keptGradient(Slot slot) {
+        return kept(gradient, Flat.common(slot.range, shard));
+    }
+
+    private static Optional<Tensor> kept(Flat of, Shard range) {
+        return range.size() == 0 ? Optional.empty() : Optional.of(of.part(range));
     }
 
     /// Takes what this rank keeps out of the whole of one parameter's state.

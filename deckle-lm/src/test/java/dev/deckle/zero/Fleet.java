@@ -27,6 +27,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.function.Function;
 import java.util.function.Predicate;
+import java.util.function.UnaryOperator;
 
 /// A tiny model, trained for some steps: by N ranks with a [Partition], or by nobody but the plain optimizer, which is
 /// the definition.
@@ -164,8 +165,13 @@ final class Fleet {
 
     /// The same by ranks.
     static Outcome train(Job job, Layout layout) {
+        return train(job, layout, c -> c);
+    }
+
+    /// @param with the communicator that a rank gets in place of the real one
+    static Outcome train(Job job, Layout layout, UnaryOperator<Communicator> with) {
         Outcome[] outcomes = new Outcome[layout.ranks];
-        ThreadRanks.run(layout.ranks, c -> outcomes[c.rank()] = rank(job, layout, c));
+        ThreadRanks.run(layout.ranks, c -> outcomes[c.rank()] = rank(job, layout, with.apply(c)));
         return new Outcome(outcomes[0].losses, outcomes[0].norms, outcomes[0].weights, outcomes[0].state,
                 Arrays.stream(outcomes).map(o -> o.memory.getFirst()).toList(),
                 Arrays.stream(outcomes).map(o -> o.traffic.getFirst()).toList());
