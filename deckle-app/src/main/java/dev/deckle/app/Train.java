@@ -4,6 +4,7 @@ import dev.deckle.kernel.Team;
 import dev.deckle.memory.ModelMemory;
 import dev.deckle.memory.Workspace;
 import dev.deckle.train.Pretraining;
+import dev.deckle.train.Run;
 import dev.deckle.train.RunFolder;
 import dev.deckle.train.TrainListener;
 import dev.deckle.train.TrainOptions;
@@ -178,7 +179,7 @@ final class Train extends Verb {
                             + "not go with it");
         }
         Progress progress = new Progress(console);
-        try (Pretraining run = resume != null ? resumed(progress) : started(progress)) {
+        try (Run run = resume != null ? resumed(progress) : started(progress)) {
             progress.begin(run);
             boolean ended = Interruption.watched(run::train);
             progress.finish(run, ended);
@@ -186,7 +187,7 @@ final class Train extends Verb {
         return Deckle.DONE;
     }
 
-    private Pretraining started(TrainListener listener) throws IOException {
+    private Run started(TrainListener listener) throws IOException {
         TrainOptions o = checked(change(preset()));
         return Pretraining.start(o, out == null ? RunFolder.next(Path.of("runs")) : out, listener);
     }
@@ -208,7 +209,7 @@ final class Train extends Verb {
     }
 
     /// The run's own options, with another end if one is given; whatever else is given must be what it was.
-    private Pretraining resumed(TrainListener listener) throws IOException {
+    private Run resumed(TrainListener listener) throws IOException {
         return Pretraining.resume(resume, own -> {
             var before = own.json();
             TrainOptions now = checked(change(own));
@@ -314,9 +315,9 @@ final class Train extends Verb {
             live = console.live();
         }
 
-        void begin(Pretraining run) {
+        void begin(Run run) {
             folder = run.folder();
-            steps = run.options().steps;
+            steps = run.steps();
         }
 
         @Override
@@ -326,14 +327,16 @@ final class Train extends Verb {
 
         @Override
         public void step(Step s) {
-            tokensPerSecond = last.isEmpty() ? s.tokensPerSecond() : 0.9 * tokensPerSecond + 0.1 * s.tokensPerSecond();
+            double rate = s.metric("tok_per_s").orElse(0);
+            tokensPerSecond = last.isEmpty() ? rate : 0.9 * tokensPerSecond + 0.1 * rate;
             last = Optional.of(s);
             live.update(s.step(), steps, s.loss(), tokensPerSecond, s.left());
             if (console.json()) {
                 console.emit(s.json());
             }
-            s.evaluated().ifPresent(e -> console.log(String.format(
-                    "step %,d: held-out loss %.3f, %.3f bits per byte", s.step(), e.loss(), e.bitsPerByte())));
+            s.metric("val_loss").ifPresent(loss -> console.log(String.format(
+                    "step %,d: held-out loss %.3f, %.3f bits per byte", s.step(), loss,
+                    s.metric("val_bpb").orElseThrow())));
         }
 
         @Override
@@ -355,7 +358,7 @@ final class Train extends Verb {
             }
         }
 
-        void finish(Pretraining run, boolean ended) {
+        void finish(Run run, boolean ended) {
             live.close();
             draw();
             console.log("");

@@ -34,19 +34,19 @@ record Checkpoint(Path folder, State state) {
     /// @param seconds how long the run had trained
     /// @param dataChecksum of the tokens that it is trained on and judged by
     /// @param options the run's options
-    record State(long step, double seconds, long dataChecksum, TrainOptions options) {
+    record State(long step, double seconds, long dataChecksum, JsonObject options) {
         JsonObject json() {
             JsonObject o = new JsonObject();
             o.addProperty("step", step);
             o.addProperty("seconds", seconds);
             o.addProperty("data_checksum", dataChecksum);
-            o.add("options", options.json());
+            o.add("options", options);
             return o;
         }
 
         static State read(JsonObject o) {
             State s = new State(o.get("step").getAsLong(), o.get("seconds").getAsDouble(),
-                    o.get("data_checksum").getAsLong(), TrainOptions.read(o.getAsJsonObject("options")));
+                    o.get("data_checksum").getAsLong(), o.getAsJsonObject("options"));
             if (s.step < 0) {
                 throw new IllegalStateException("step " + s.step);
             }
@@ -61,9 +61,10 @@ record Checkpoint(Path folder, State state) {
     /// time, so a checkpoint knows no ranks: every rank calls it, and the first one writes.
     ///
     /// @param folder of the first rank
-    static void save(Optional<RunFolder> folder, CausalLm model, Partition partition, State state) throws IOException {
+    static void save(Optional<RunFolder> folder, CausalLm model, Partition partition, Task task, State state)
+            throws IOException {
         if (folder.isPresent()) {
-            write(folder.get(), model, partition, state);
+            write(folder.get(), model, partition, task, state);
             return;
         }
         try (Gathered whole = partition.gathered()) {
@@ -72,7 +73,8 @@ record Checkpoint(Path folder, State state) {
         }
     }
 
-    private static void write(RunFolder run, CausalLm model, Partition partition, State state) throws IOException {
+    private static void write(RunFolder run, CausalLm model, Partition partition, Task task, State state)
+            throws IOException {
         Path all = Files.createDirectories(run.file("checkpoints"));
         Path done = all.resolve(String.format("%s%07d", PREFIX, state.step));
         Path making = all.resolve(".making");
@@ -99,6 +101,7 @@ record Checkpoint(Path folder, State state) {
             }
             AtomicFile.write(making.resolve("state.json"),
                     new GsonBuilder().setPrettyPrinting().create().toJson(state.json()) + "\n");
+            task.save(making);
             sync(making);
             delete(done); // of a run that was resumed from before it
             Files.move(making, done, StandardCopyOption.ATOMIC_MOVE);
@@ -132,6 +135,14 @@ record Checkpoint(Path folder, State state) {
             throw first;
         }
         return Optional.empty();
+    }
+
+    /// The newest one of a run that is to go on.
+    static Checkpoint toResume(Path run) throws IOException {
+        return newest(run).orElseThrow(() -> new IOException(run + ": holds no checkpoint to resume from"
+                + (Files.exists(run.resolve("metrics.jsonl"))
+                        ? ": the run ended before its first one; start it anew with another --out"
+                        : "")));
     }
 
     /// Puts this rank's part of the optimizer's state back.

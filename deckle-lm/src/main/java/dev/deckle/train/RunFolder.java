@@ -1,6 +1,11 @@
 package dev.deckle.train;
 
+import com.google.gson.GsonBuilder;
+import com.google.gson.JsonObject;
 import dev.deckle.io.AtomicFile;
+import dev.deckle.models.CausalLm;
+import dev.deckle.models.Conversion;
+import dev.deckle.tokenizer.Tokenizer;
 import java.io.IOException;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
@@ -100,6 +105,24 @@ public final class RunFolder implements AutoCloseable {
     /// A file of the folder.
     public Path file(String name) {
         return path.resolve(name);
+    }
+
+    /// Writes the files that make the run folder a Hugging Face model folder; the weights come with each checkpoint.
+    ///
+    /// @param init the folder of the model that is trained on, empty for a new one
+    void describe(CausalLm model, Tokenizer tokenizer, String init) throws IOException {
+        var gson = new GsonBuilder().setPrettyPrinting().serializeNulls().create();
+        AtomicFile.write(file("config.json"), gson.toJson(model.configJson()) + "\n");
+        if (!init.isEmpty()) {
+            Conversion.copyBeside(Path.of(init), path); // templates and end tokens stay those of the model
+            return;
+        }
+        JsonObject generation = new JsonObject();
+        int end = tokenizer.endOfText().orElseThrow();
+        generation.addProperty("bos_token_id", end);
+        generation.addProperty("eos_token_id", end);
+        AtomicFile.write(file("generation_config.json"), gson.toJson(generation) + "\n");
+        tokenizer.save(path);
     }
 
     /// Takes away what a run that did not start left: its lock, and the folder if nothing else is in it.

@@ -2,7 +2,8 @@ package dev.deckle.train;
 
 import com.google.gson.JsonObject;
 import java.time.Duration;
-import java.util.Optional;
+import java.util.Map;
+import java.util.OptionalDouble;
 
 /// What a run reports as it goes.
 public interface TrainListener {
@@ -11,12 +12,9 @@ public interface TrainListener {
     /// @param step from 1
     /// @param loss mean over the step's tokens, in nats
     /// @param gradNorm before clipping
-    /// @param tokens trained on so far
+    /// @param metrics what else was measured, by its name in `metrics.jsonl`
     /// @param left the time that the rest will take
-    record Step(
-            long step, double loss, double lr, double gradNorm, long tokens, double tokensPerSecond, Duration left,
-            Optional<Evaluated> evaluated) {
-
+    record Step(long step, double loss, double lr, double gradNorm, Map<String, Number> metrics, Duration left) {
         /// The line of `metrics.jsonl` and of `--json`.
         public JsonObject json() {
             JsonObject line = new JsonObject();
@@ -24,20 +22,16 @@ public interface TrainListener {
             line.addProperty("loss", loss);
             line.addProperty("lr", lr);
             line.addProperty("grad_norm", gradNorm);
-            line.addProperty("tokens", tokens);
-            line.addProperty("tok_per_s", Math.round(tokensPerSecond * 10) / 10.0);
-            evaluated.ifPresent(e -> {
-                line.addProperty("val_loss", e.loss());
-                line.addProperty("val_bpb", e.bitsPerByte());
-            });
+            metrics.forEach(line::addProperty);
             return line;
         }
-    }
 
-    /// The held-out text.
-    ///
-    /// @param bitsPerByte of text, which does not depend on the tokenizer
-    record Evaluated(double loss, double bitsPerByte) {}
+        /// One of the metrics, where it was measured.
+        public OptionalDouble metric(String name) {
+            Number n = metrics.get(name);
+            return n == null ? OptionalDouble.empty() : OptionalDouble.of(n.doubleValue());
+        }
+    }
 
     /// Something that the user should know, in one line.
     void note(String line);

@@ -5,6 +5,8 @@ import com.google.gson.GsonBuilder;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParseException;
 import dev.deckle.models.Llama;
+import dev.deckle.optim.AdamW;
+import dev.deckle.optim.CosineSchedule;
 import dev.deckle.tensor.DType;
 import dev.deckle.zero.Partition;
 import dev.deckle.zero.Stage;
@@ -184,6 +186,15 @@ public final class TrainOptions {
     Partition.Options partition() {
         return new Partition.Options(stage(), dtype.equals("bf16") ? DType.BF16 : DType.F32, _ -> false,
                 offload.isEmpty() ? Optional.empty() : Optional.of(Path.of(offload)));
+    }
+
+    /// How its steps are made.
+    ///
+    /// @param folder the run's
+    Loop.Options loop(Path folder) {
+        CosineSchedule schedule = new CosineSchedule(lr, min_lr, warmup_steps);
+        return new Loop.Options(folder, steps, minutes, schedule::atProgress, grad_clip,
+                new AdamW.Options(adam_beta1, adam_beta2, adam_eps, weight_decay), eval_every, save_every, json());
     }
 
     /// The model that they ask for, with the vocabulary that the tokenizer ended up with.

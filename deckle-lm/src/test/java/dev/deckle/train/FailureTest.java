@@ -34,7 +34,8 @@ class FailureTest {
         text = Runs.corpus(folder);
     }
 
-    /// At the n-th time that it calls the others: in a forward pass, in a backward pass, while a checkpoint is gathered.
+    /// At the n-th time that it calls the others: in a forward pass, in a backward pass, while a checkpoint is
+    /// gathered.
     @ParameterizedTest
     @CsvSource({"2,1,1,0,90", "3,2,0,1,77", "3,3,2,2,190", "4,3,3,3,222", "3,0,1,4,60", "3,3,1,5,2"})
     void theOthersEndAndTheRunGoesOn(int ranks, int zero, int rank, int seed, int call) throws IOException {
@@ -53,7 +54,7 @@ class FailureTest {
                 throw cause;
             }
         }));
-        try (Pretraining run = Pretraining.start(o.complete(), out, log, launch)) {
+        try (Run run = Pretraining.start(o.complete(), out, log, launch)) {
             RankFailure e = assertThrows(RankFailure.class, () -> run.train(() -> false));
             assertEquals("rank " + rank + " ended: token 99 of 98", e.getMessage());
             assertEquals(rank, e.rank());
@@ -85,7 +86,7 @@ class FailureTest {
         o.steps = 400;
         o.adam_eps = 1e-30;
         o.weight_decay = 9;
-        try (Pretraining run = Pretraining.start(o.complete(), folder.resolve("out"), new Runs.Log())) {
+        try (Run run = Pretraining.start(o.complete(), folder.resolve("out"), new Runs.Log())) {
             String m = assertThrows(IllegalStateException.class, () -> run.train(() -> false)).getMessage();
             assertTrue(m.matches("step \\d+: loss \\S+, gradient norm \\S+; the first that is not finite is .*"), m);
         }
@@ -97,7 +98,7 @@ class FailureTest {
         TrainOptions o = Runs.options(text, 3, 3);
         Path out = folder.resolve("out");
         Runs.Log log = new Runs.Log();
-        try (Pretraining run = Pretraining.start(o.complete(), out, log)) {
+        try (Run run = Pretraining.start(o.complete(), out, log)) {
             Files.writeString(out.resolve("checkpoints"), "a file where the folder should be");
             IOException e = assertThrows(IOException.class, () -> run.train(() -> false));
             assertTrue(e.getMessage().contains(out.resolve("checkpoints").toString()), e.getMessage());

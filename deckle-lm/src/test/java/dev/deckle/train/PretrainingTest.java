@@ -84,7 +84,7 @@ class PretrainingTest {
 
     private static Log train(TrainOptions o, Path out) throws IOException {
         Log log = new Log();
-        try (Pretraining run = Pretraining.start(o.complete(), out, log)) {
+        try (Run run = Pretraining.start(o.complete(), out, log)) {
             assertTrue(run.train(() -> false));
         }
         return log;
@@ -92,7 +92,7 @@ class PretrainingTest {
 
     private static Log resume(Path out, UnaryOperator<TrainOptions> change) throws IOException {
         Log log = new Log();
-        try (Pretraining run = Pretraining.resume(out, change, log)) {
+        try (Run run = Pretraining.resume(out, change, log)) {
             assertTrue(run.train(() -> false));
         }
         return log;
@@ -104,11 +104,11 @@ class PretrainingTest {
         Log log = train(options(), out);
         assertEquals(12, log.steps.size());
         assertTrue(log.steps.get(12L).loss() < log.steps.get(1L).loss() - 0.5, log.losses().toString());
-        assertTrue(log.steps.get(6L).evaluated().isPresent());
-        assertTrue(log.steps.get(12L).evaluated().orElseThrow().bitsPerByte() > 0);
-        assertTrue(log.steps.get(7L).evaluated().isEmpty());
+        assertTrue(log.steps.get(6L).metric("val_loss").isPresent());
+        assertTrue(log.steps.get(12L).metric("val_bpb").orElseThrow() > 0);
+        assertTrue(log.steps.get(7L).metric("val_loss").isEmpty());
         assertEquals(2, log.samples);
-        assertEquals(12 * 80, log.steps.get(12L).tokens());
+        assertEquals(12 * 80L, log.steps.get(12L).metrics().get("tokens"));
         for (String name : List.of("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
                 "generation_config.json", "metrics.jsonl", "checkpoints/step-0000012/state.json",
                 "checkpoints/step-0000010/config.json")) {
@@ -142,7 +142,7 @@ class PretrainingTest {
         Log expected = train(options(), whole);
         Path out = folder.resolve("cut");
         Log first = new Log();
-        try (Pretraining run = Pretraining.start(options().complete(), out, first)) {
+        try (Run run = Pretraining.start(options().complete(), out, first)) {
             assertFalse(run.train(() -> first.steps.size() >= 6)); // Ctrl-C during step 7, which is finished and saved
         }
         assertEquals(7, first.steps.size());
@@ -187,7 +187,7 @@ class PretrainingTest {
         for (long step = 1; step <= 12; step++) {
             assertEquals(a.steps.get(step).loss(), b.steps.get(step).loss(), 2e-5);
             assertEquals(a.steps.get(step).gradNorm(), b.steps.get(step).gradNorm(), 1e-4);
-            assertEquals(a.steps.get(step).tokens(), b.steps.get(step).tokens());
+            assertEquals(a.steps.get(step).metrics().get("tokens"), b.steps.get(step).metrics().get("tokens"));
         }
     }
 
@@ -200,7 +200,7 @@ class PretrainingTest {
         o.warmup_steps = 0;
         o.adam_eps = 1e-30;
         Path out = folder.resolve("run");
-        try (Pretraining run = Pretraining.start(o.complete(), out, new Log())) {
+        try (Run run = Pretraining.start(o.complete(), out, new Log())) {
             // a model that has been spoilt on purpose
             Native.setFloat(run.model().parameters().get("model.layers.1.mlp.up_proj.weight").address(),
                     Float.NaN);
@@ -214,7 +214,7 @@ class PretrainingTest {
     @Test
     void aFolderHoldsOneRun() throws IOException {
         Path out = folder.resolve("run");
-        try (Pretraining run = Pretraining.start(options().complete(), out, new Log())) {
+        try (Run run = Pretraining.start(options().complete(), out, new Log())) {
             String busy = assertThrows(IOException.class, () -> train(options(), out)).getMessage();
             assertTrue(busy.contains("another run is writing there"), busy);
             run.train(() -> false);
@@ -300,7 +300,7 @@ class PretrainingTest {
                 }
             }
         };
-        try (Pretraining run = Pretraining.start(o.complete(), folder.resolve("run"), log)) {
+        try (Run run = Pretraining.start(o.complete(), folder.resolve("run"), log)) {
             run.train(() -> false);
         }
         assertEquals(reserved[0], reserved[1]);

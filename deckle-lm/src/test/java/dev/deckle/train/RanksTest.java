@@ -57,9 +57,9 @@ class RanksTest {
             assertEquals(e.loss(), step.loss(), CLOSE, "step " + i);
             assertEquals(e.gradNorm(), step.gradNorm(), 2e-3 * e.gradNorm(), "step " + i);
             assertEquals(e.lr(), step.lr());
-            assertEquals(e.tokens(), step.tokens());
-            assertEquals(e.evaluated().isPresent(), step.evaluated().isPresent());
-            e.evaluated().ifPresent(v -> assertEquals(v.loss(), step.evaluated().orElseThrow().loss(), CLOSE));
+            assertEquals(e.metrics().get("tokens"), step.metrics().get("tokens"));
+            assertEquals(e.metric("val_loss").isPresent(), step.metric("val_loss").isPresent());
+            e.metric("val_loss").ifPresent(v -> assertEquals(v, step.metric("val_loss").orElseThrow(), CLOSE));
         });
     }
 
@@ -118,7 +118,7 @@ class RanksTest {
         Runs.Log expected = Runs.train(accumulated.apply(options(ranks, zero)), whole);
         Path out = folder.resolve("cut");
         Runs.Log first = new Runs.Log();
-        try (Pretraining run = Pretraining.start(accumulated.apply(options(ranks, zero)).complete(), out, first)) {
+        try (Run run = Pretraining.start(accumulated.apply(options(ranks, zero)).complete(), out, first)) {
             assertFalse(run.train(() -> first.steps.size() >= 3));
         }
         List<Double> losses = new ArrayList<>(first.losses());
@@ -138,7 +138,7 @@ class RanksTest {
         Runs.Log expected = Runs.train(longer.apply(options(1, 0)), folder.resolve("one"));
         Path out = folder.resolve("moved");
         Runs.Log all = new Runs.Log();
-        try (Pretraining run = Pretraining.start(longer.apply(options(4, 3)).complete(), out, all)) {
+        try (Run run = Pretraining.start(longer.apply(options(4, 3)).complete(), out, all)) {
             run.train(() -> true); // not a step yet: a checkpoint of first values
         }
         Generator random = new Generator(7);
@@ -169,7 +169,7 @@ class RanksTest {
         Runs.Log expected = Runs.train(once.apply(options(3, 2)), whole);
         Path out = folder.resolve("moved");
         Runs.Log all = new Runs.Log();
-        try (Pretraining run = Pretraining.start(once.apply(options(3, 0)).complete(), out, all)) {
+        try (Run run = Pretraining.start(once.apply(options(3, 0)).complete(), out, all)) {
             run.train(() -> all.steps.size() >= 2);
         }
         for (int stage : new int[] {3, 1, 0, 2, 3}) {
@@ -240,7 +240,7 @@ class RanksTest {
     void traces(int ranks, int zero) throws IOException {
         TrainOptions o = options(ranks, zero);
         o.trace = folder.resolve("trace.json").toString();
-        try (Pretraining run = Pretraining.start(o.complete(), folder.resolve("run"), new Runs.Log())) {
+        try (Run run = Pretraining.start(o.complete(), folder.resolve("run"), new Runs.Log())) {
             run.train(() -> false);
             double hidden = run.hidden().orElseThrow();
             assertTrue(hidden >= 0 && hidden <= 1, "hidden " + hidden);
@@ -277,8 +277,9 @@ class RanksTest {
         }
         for (int r = 0; r < ranks; r++) {
             String of = r + "/";
-            List<String> names = lanes.entrySet().stream().filter(e -> e.getKey().startsWith(of)).map(Map.Entry::getValue)
-                    .sorted().toList();
+            List<String> names =
+                    lanes.entrySet().stream().filter(e -> e.getKey().startsWith(of)).map(Map.Entry::getValue)
+                            .sorted().toList();
             assertEquals(ranks == 1 ? List.of("compute") : List.of("communication", "compute"), names);
             Map<String, Long> count = new HashMap<>();
             spans.forEach((lane, all) -> {

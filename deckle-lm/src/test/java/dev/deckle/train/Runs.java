@@ -14,7 +14,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
 import java.util.TreeMap;
-import java.util.function.Consumer;
+import java.util.function.BiConsumer;
 import java.util.function.UnaryOperator;
 
 /// Small runs of several ranks, and what is left of them.
@@ -79,7 +79,7 @@ final class Runs {
 
     static Log train(TrainOptions o, Path out) throws IOException {
         Log log = new Log();
-        try (Pretraining run = Pretraining.start(o.complete(), out, log)) {
+        try (Run run = Pretraining.start(o.complete(), out, log)) {
             assertTrue(run.train(() -> false));
         }
         return log;
@@ -87,7 +87,7 @@ final class Runs {
 
     static Log resume(Path out, UnaryOperator<TrainOptions> change) throws IOException {
         Log log = new Log();
-        try (Pretraining run = Pretraining.resume(out, change, log)) {
+        try (Run run = Pretraining.resume(out, change, log)) {
             assertTrue(run.train(() -> false));
         }
         return log;
@@ -96,7 +96,7 @@ final class Runs {
     /// Goes on for some steps, as until Ctrl-C.
     static Log resumeFor(int steps, Path out, UnaryOperator<TrainOptions> change) throws IOException {
         Log log = new Log();
-        try (Pretraining run = Pretraining.resume(out, change, log)) {
+        try (Run run = Pretraining.resume(out, change, log)) {
             run.train(() -> log.steps.size() >= steps - 1); // the step at hand is finished
         }
         return log;
@@ -122,8 +122,8 @@ final class Runs {
             }
 
             @Override
-            public void run(List<Timeline> timelines, Consumer<Communicator> body) {
-                threads.run(timelines, c -> body.accept(with.apply(c)));
+            public void run(boolean traced, BiConsumer<Communicator, Timeline> body) {
+                threads.run(traced, (c, t) -> body.accept(with.apply(c), t));
             }
         };
     }
