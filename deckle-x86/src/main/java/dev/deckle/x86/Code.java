@@ -1,5 +1,6 @@
 package dev.deckle.x86;
 
+import dev.deckle.x86.Operand.Source;
 import dev.deckle.x86.Tile.Form;
 import dev.deckle.x86.Tile.Width;
 import java.lang.foreign.MemorySegment;
@@ -17,10 +18,11 @@ final class Code {
     final Isa isa;
     final List<Entry> entries = new ArrayList<>();
     final byte[] bytes;
-    final MemorySegment copy;
     final MemorySegment transpose;
     final MemorySegment transposeEdge;
     final MemorySegment round; // for pairs of bf16
+    private final MemorySegment copy;
+    private final MemorySegment[] pairs; // the same
     private final MemorySegment[][][] tiles;
     private final MemorySegment[] dots;
     private final long masks;
@@ -47,9 +49,14 @@ final class Code {
             Dot dot = new Dot(rows, multiply);
             emit(asm, "dot " + rows, () -> dot.emit(asm));
         }
-        boolean pairs = multiply == Asm.VDPBF16PS;
-        if (pairs) {
+        boolean bf16 = multiply == Asm.VDPBF16PS;
+        if (bf16) {
             emit(asm, "round", () -> Pack.round(asm));
+            for (Source from : List.of(Source.FLOATS, Source.HALVES)) {
+                boolean floats = from == Source.FLOATS;
+                emit(asm, "pairs " + from, () -> Pack.pairs(asm, floats, false));
+                emit(asm, "pairs " + from + " last", () -> Pack.pairs(asm, floats, true));
+            }
         }
         // vectors of set and unset lanes: the mask of w lanes starts `lanes - w` numbers in
         asm.align(64);
@@ -73,7 +80,11 @@ final class Code {
         for (int rows = 1; rows < dots.length; rows++) {
             dots[rows] = code.asSlice(entries.get(i++).start);
         }
-        round = pairs ? code.asSlice(entries.get(i).start) : MemorySegment.NULL;
+        round = bf16 ? code.asSlice(entries.get(i++).start) : MemorySegment.NULL;
+        pairs = new MemorySegment[bf16 ? 4 : 0];
+        for (int j = 0; j < pairs.length; j++) {
+            pairs[j] = code.asSlice(entries.get(i++).start);
+        }
     }
 
     private void emit(Asm asm, String name, Runnable body) {
@@ -85,6 +96,15 @@ final class Code {
 
     MemorySegment tile(int rows, Form form, Width width) {
         return tiles[form.ordinal()][width.ordinal()][rows];
+    }
+
+    /// What makes strips of rows across them, or of the last row alone where it has no other to be a pair with.
+    MemorySegment across(Source from, boolean last) {
+        return switch (from) {
+            case READY -> copy;
+            case FLOATS -> pairs[last ? 1 : 0];
+            case HALVES -> pairs[last ? 3 : 2];
+        };
     }
 
     MemorySegment dot(int rows) {

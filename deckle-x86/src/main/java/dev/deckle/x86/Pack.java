@@ -49,6 +49,61 @@ final class Pack {
         asm.ret();
     }
 
+    /// The same from two rows at a time, of floats that are rounded to bf16 or of bf16: lanes of a vector are pairs of
+    /// what is above each other, the upper one first. `last`: of one row, with 0 for the other.
+    /// ```
+    /// void pairs(from, ld, to, strip, strips, advance, kc, mask, step)      kc pairs of rows
+    /// ```
+    static void pairs(Asm asm, boolean floats, boolean last) {
+        Reg from = RDI;
+        Reg ld = RSI;
+        Reg to = RDX;
+        Reg strip = RCX;
+        Reg strips = R8;
+        Reg advance = R9;
+        Reg k = R10;
+        asm.push(RBX);
+        asm.mov(k, at(RSP, 16));
+        asm.mov(RAX, at(RSP, 24));
+        asm.mask(RAX);
+        Mem step = at(RSP, 32);
+        int row = asm.size();
+        asm.mov(RAX, from);
+        asm.mov(R11, to);
+        asm.mov(RBX, strips);
+        int piece = asm.size();
+        half(asm, 0, at(RAX, 0), floats);
+        if (!last) {
+            half(asm, 1, at(RAX, ld, 1, 0), floats);
+            asm.shiftLeft(1, 16);
+            asm.vector(Asm.VPORD, 0, 0, 1);
+        }
+        asm.store(at(R11, 0), 0);
+        asm.add(RAX, advance);
+        asm.add(R11, strip);
+        asm.dec(RBX);
+        asm.loop(piece);
+        asm.add(from, ld);
+        asm.add(from, ld);
+        asm.add(to, step);
+        asm.dec(k);
+        asm.loop(row);
+        asm.pop(RBX);
+        asm.vzeroupper();
+        asm.ret();
+    }
+
+    /// The masked numbers of bf16, each in the lower half of its lane.
+    private static void half(Asm asm, int dst, Mem src, boolean floats) {
+        if (floats) {
+            asm.loadMasked(dst, src);
+            asm.vector(Asm.VCVTNEPS2BF16, dst, 0, dst);
+            asm.vector(Asm.VPMOVZXWD, dst, 0, dst);
+        } else {
+            asm.loadMasked(Asm.VPMOVZXWD, dst, src);
+        }
+    }
+
     /// From a matrix whose rows run along k, `lanes` rows to a strip and strips `advance` bytes apart: square blocks,
     /// transposed in registers.
     /// ```

@@ -70,6 +70,13 @@ class DisassemblyTest {
                     expect(entry, body, wide ? "vshuff32x4" : "vperm2f128", wide ? 32 : 8);
                     expect(entry, body, wide ? "vperm2f128" : "vshuff32x4", 0);
                 }
+                case "pairs" -> {
+                    int rows = words.length == 2 ? 2 : 1;
+                    expect(entry, body, "vcvtneps2bf16", words[1].equals("FLOATS") ? rows : 0);
+                    expect(entry, body, "vpmovzxwd", rows);
+                    expect(entry, body, "vpslld", rows - 1);
+                    expect(entry, body, "vpord", rows - 1);
+                }
                 case "round" -> expect(entry, body, "vcvtneps2bf16", 2);
                 default -> throw new AssertionError(entry);
             }
