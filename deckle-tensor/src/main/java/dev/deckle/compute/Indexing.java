@@ -43,8 +43,8 @@ public final class Indexing {
         return y;
     }
 
-    /// Adds each row of dy (..., d) to row ids[...] of dw (n, d). With dw of BF16 the rows of one id are added up in F32
-    /// first.
+    /// Adds each row of dy (..., d) to row ids[...] of dw (n, d). With dw of BF16 the rows of one id are added up in
+    /// F32 first.
     public static void embeddingGrad(Tensor ids, Tensor dy, Tensor dw) {
         if (dw.dtype() == DType.BF16) {
             sumsOfRows(ids, dy, dw);

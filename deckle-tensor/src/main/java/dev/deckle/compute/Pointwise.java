@@ -190,7 +190,8 @@ public final class Pointwise {
             Kernels k = Door.current().of(Family.ELEMENTWISE, DType.F32);
             Piece piece = s == d ? (i, j, n) -> Native.copy(fa + i * s.bytes(), ta + j * s.bytes(), n * s.bytes())
                     : s == DType.F32 && d == DType.BF16 ? (i, j, n) -> k.narrow(fa + 4 * i, ta + 2 * j, n, false)
-                    : s == DType.BF16 && d == DType.F32 ? (i, j, n) -> k.widen(fa + 2 * i, ta + 4 * j, n) : null;
+                            : s == DType.BF16 && d == DType.F32 ? (i, j, n) -> k.widen(fa + 2 * i, ta + 4 * j, n)
+                                    : null;
             if (piece != null) {
                 rows(walk, piece, from, to);
                 return to;

@@ -22,7 +22,8 @@ class MatMulTest {
 
     /// One product in all its layouts. Rows of all operands have a few elements between them, and the tolerance is 64
     /// roundings of the likely size of the partial sums.
-    private static void check(MatMul.Kind kind, int m, int n, int k, boolean transposeA, boolean transposeB, boolean accumulate,
+    private static void check(MatMul.Kind kind, int m, int n, int k, boolean transposeA, boolean transposeB,
+            boolean accumulate,
             Team team) {
         int ars = transposeA ? 1 : k + 3;
         int acs = transposeA ? m + 5 : 1;

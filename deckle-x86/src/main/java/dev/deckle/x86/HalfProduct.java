@@ -13,8 +13,8 @@ import java.lang.foreign.ValueLayout;
 /// multiplies and adds pairs lane by lane as it does floats. So this is the [Product] of two matrices with half the
 /// steps along k.
 ///
-/// Weights W (out, in) lie as pairs in x W^T. Everything else becomes pairs as it is packed: floats are rounded, and two
-/// rows are woven into one where they run across k, as W does in dY W and both operands do in dY^T X. Nothing is
+/// Weights W (out, in) lie as pairs in x W^T. Everything else becomes pairs as it is packed: floats are rounded, and
+/// two rows are woven into one where they run across k, as W does in dY W and both operands do in dY^T X. Nothing is
 /// converted as a whole, except where A is used too seldom to be packed.
 final class HalfProduct {
     /// Bytes of a row of pairs are a multiple of this: of a vector.
@@ -41,7 +41,7 @@ final class HalfProduct {
                         : left(true, X86Kernels.gather(arena, a, ars, acs, m, k), k, 1);
                 Operand right = bPairs || bColumns ? right(from, bPairs, b, brs, bcs)
                         : floats ? right(from, false, X86Kernels.gather(arena, b, brs, bcs, k, n), n, 1)
-                        : right(from, true, gather(arena, b, brs, bcs, n, k), 1, 2L * steps);
+                                : right(from, true, gather(arena, b, brs, bcs, n, k), 1, 2L * steps);
                 multiply(new Product(code, m, n, steps, k % 2 != 0, left, right, c, 4 * crs, accumulate, team));
             }
         } else {

@@ -190,7 +190,8 @@ class MatmulTest {
         kind.multiply(kernels, m, n, k, a, ma, b, mb, c, mc.rs, accumulate, team);
 
         String what =
-                kernels.describe() + ": " + kind + " " + ma + " times " + mb + " to " + mc + (accumulate ? ", added" : "");
+                kernels.describe() + ": " + kind + " " + ma + " times " + mb + " to " + mc
+                        + (accumulate ? ", added" : "");
         for (int i = 0; i < m; i++) {
             for (int j = 0; j < n; j++) {
                 double sum = accumulate ? before[i * n + j] : 0;
