@@ -48,10 +48,10 @@ final class Half {
 
     /// Floats to BF16, or added to it.
     static void narrow(long from, long to, long n, boolean add) {
+        long sums = Lanes.pad(0);
         long i = 0;
         for (; i <= n - N; i += N) {
             if (add) {
-                long sums = Lanes.pad(0);
                 widenOne(to + 2 * i, sums);
                 fromMemorySegment(F, ALL, sums, ORDER).add(fromMemorySegment(F, ALL, from + 4 * i, ORDER))
                         .intoMemorySegment(ALL, sums, ORDER);

@@ -21,8 +21,7 @@ final class Code {
     final MemorySegment transpose;
     final MemorySegment transposeEdge;
     final MemorySegment round; // for pairs of bf16
-    private final MemorySegment copy;
-    private final MemorySegment[] pairs; // the same
+    private final MemorySegment[][] across; // by source, those other than READY for pairs of bf16
     private final MemorySegment[][][] tiles;
     private final MemorySegment[] dots;
     private final long masks;
@@ -42,21 +41,21 @@ final class Code {
         for (Tile t : tileKinds) {
             emit(asm, "tile " + t.form() + " " + t.width() + " " + t.rows(), () -> t.emit(asm));
         }
-        emit(asm, "copy", () -> Pack.copy(asm));
+        boolean bf16 = multiply == Asm.VDPBF16PS;
+        Source[] sources = bf16 ? Source.values() : new Source[] {Source.READY};
+        for (Source from : sources) {
+            for (boolean last : new boolean[] {false, true}) {
+                emit(asm, "across " + from + (last ? " last" : ""), () -> Pack.across(asm, from, last));
+            }
+        }
         emit(asm, "transpose", () -> Pack.transpose(asm));
         emit(asm, "transposeEdge", () -> Pack.transposeEdge(asm));
         for (int rows = 1; rows <= Dot.maxRows(isa); rows++) {
             Dot dot = new Dot(rows, multiply);
             emit(asm, "dot " + rows, () -> dot.emit(asm));
         }
-        boolean bf16 = multiply == Asm.VDPBF16PS;
         if (bf16) {
             emit(asm, "round", () -> Pack.round(asm));
-            for (Source from : List.of(Source.FLOATS, Source.HALVES)) {
-                boolean floats = from == Source.FLOATS;
-                emit(asm, "pairs " + from, () -> Pack.pairs(asm, floats, false));
-                emit(asm, "pairs " + from + " last", () -> Pack.pairs(asm, floats, true));
-            }
         }
         // vectors of set and unset lanes: the mask of w lanes starts `lanes - w` numbers in
         asm.align(64);
@@ -73,18 +72,18 @@ final class Code {
         for (Tile t : tileKinds) {
             tiles[t.form().ordinal()][t.width().ordinal()][t.rows()] = code.asSlice(entries.get(i++).start);
         }
-        copy = code.asSlice(entries.get(i++).start);
+        across = new MemorySegment[sources.length][2];
+        for (MemorySegment[] each : across) {
+            each[0] = code.asSlice(entries.get(i++).start);
+            each[1] = code.asSlice(entries.get(i++).start);
+        }
         transpose = code.asSlice(entries.get(i++).start);
         transposeEdge = code.asSlice(entries.get(i++).start);
         dots = new MemorySegment[Dot.maxRows(isa) + 1];
         for (int rows = 1; rows < dots.length; rows++) {
             dots[rows] = code.asSlice(entries.get(i++).start);
         }
-        round = bf16 ? code.asSlice(entries.get(i++).start) : MemorySegment.NULL;
-        pairs = new MemorySegment[bf16 ? 4 : 0];
-        for (int j = 0; j < pairs.length; j++) {
-            pairs[j] = code.asSlice(entries.get(i++).start);
-        }
+        round = bf16 ? code.asSlice(entries.get(i).start) : MemorySegment.NULL;
     }
 
     private void emit(Asm asm, String name, Runnable body) {
@@ -100,11 +99,7 @@ final class Code {
 
     /// What makes strips of rows across them, or of the last row alone where it has no other to be a pair with.
     MemorySegment across(Source from, boolean last) {
-        return switch (from) {
-            case READY -> copy;
-            case FLOATS -> pairs[last ? 1 : 0];
-            case HALVES -> pairs[last ? 3 : 2];
-        };
+        return across[from.ordinal()][last ? 1 : 0];
     }
 
     MemorySegment dot(int rows) {

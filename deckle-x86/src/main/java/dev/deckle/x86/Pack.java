@@ -5,6 +5,7 @@ import static dev.deckle.x86.Asm.Reg.*;
 
 import dev.deckle.x86.Asm.Mem;
 import dev.deckle.x86.Asm.Reg;
+import dev.deckle.x86.Operand.Source;
 
 /// Emits the kernels that lay a matrix out as strips: one vector wide, contiguous, a vector for each k.
 final class Pack {
@@ -13,10 +14,13 @@ final class Pack {
     /// From a matrix whose rows run across the strips (row k of B; column k of A): of each row `strips` pieces,
     /// `advance` bytes apart, the masked lanes of each, to strips whose vectors begin `step` bytes apart. Whole vectors
     /// are stored, in order, so that with a smaller step the next covers what the last had too much.
+    ///
+    /// From numbers that are yet to be pairs of bf16, two rows make one: a lane is what is above each other, the upper
+    /// one first. `last`: there is one row, and 0 for the other.
     /// ```
-    /// void copy(from, ld, to, strip, strips, advance, kc, mask, step)
+    /// void across(from, ld, to, strip, strips, advance, kc, mask, step)
     /// ```
-    static void copy(Asm asm) {
+    static void across(Asm asm, Source source, boolean last) {
         Reg from = RDI;
         Reg ld = RSI;
         Reg to = RDX;
@@ -34,47 +38,13 @@ final class Pack {
         asm.mov(R11, to);
         asm.mov(RBX, strips);
         int piece = asm.size();
-        asm.loadMasked(0, at(RAX, 0));
-        asm.store(at(R11, 0), 0);
-        asm.add(RAX, advance);
-        asm.add(R11, strip);
-        asm.dec(RBX);
-        asm.loop(piece);
-        asm.add(from, ld);
-        asm.add(to, step);
-        asm.dec(k);
-        asm.loop(row);
-        asm.pop(RBX);
-        asm.vzeroupper();
-        asm.ret();
-    }
-
-    /// The same from two rows at a time, of floats that are rounded to bf16 or of bf16: lanes of a vector are pairs of
-    /// what is above each other, the upper one first. `last`: of one row, with 0 for the other.
-    /// ```
-    /// void pairs(from, ld, to, strip, strips, advance, kc, mask, step)      kc pairs of rows
-    /// ```
-    static void pairs(Asm asm, boolean floats, boolean last) {
-        Reg from = RDI;
-        Reg ld = RSI;
-        Reg to = RDX;
-        Reg strip = RCX;
-        Reg strips = R8;
-        Reg advance = R9;
-        Reg k = R10;
-        asm.push(RBX);
-        asm.mov(k, at(RSP, 16));
-        asm.mov(RAX, at(RSP, 24));
-        asm.mask(RAX);
-        Mem step = at(RSP, 32);
-        int row = asm.size();
-        asm.mov(RAX, from);
-        asm.mov(R11, to);
-        asm.mov(RBX, strips);
-        int piece = asm.size();
-        half(asm, 0, at(RAX, 0), floats);
-        if (!last) {
-            half(asm, 1, at(RAX, ld, 1, 0), floats);
+        if (source == Source.READY) {
+            asm.loadMasked(0, at(RAX, 0));
+        } else {
+            half(asm, 0, at(RAX, 0), source);
+        }
+        if (source != Source.READY && !last) {
+            half(asm, 1, at(RAX, ld, 1, 0), source);
             asm.shiftLeft(1, 16);
             asm.vector(Asm.VPORD, 0, 0, 1);
         }
@@ -83,8 +53,9 @@ final class Pack {
         asm.add(R11, strip);
         asm.dec(RBX);
         asm.loop(piece);
-        asm.add(from, ld);
-        asm.add(from, ld);
+        for (int i = 0; i < source.each; i++) {
+            asm.add(from, ld);
+        }
         asm.add(to, step);
         asm.dec(k);
         asm.loop(row);
@@ -94,8 +65,8 @@ final class Pack {
     }
 
     /// The masked numbers of bf16, each in the lower half of its lane.
-    private static void half(Asm asm, int dst, Mem src, boolean floats) {
-        if (floats) {
+    private static void half(Asm asm, int dst, Mem src, Source source) {
+        if (source == Source.FLOATS) {
             asm.loadMasked(dst, src);
             asm.vector(Asm.VCVTNEPS2BF16, dst, 0, dst);
             asm.vector(Asm.VPMOVZXWD, dst, 0, dst);
