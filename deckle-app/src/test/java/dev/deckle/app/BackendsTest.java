@@ -93,9 +93,9 @@ class BackendsTest {
         return all;
     }
 
-    /// With a frozen weight of BF16; in F64, what that means: both rounded, x with the gradient of what it was.
+    /// With a weight of BF16; in F64, what that means: both rounded, each with the gradient of what it was.
     private static Tensor halfLinear(Tensor x, Tensor w, Optional<Tensor> bias) {
-        Tensor half = w.detach().to(DType.BF16);
+        Tensor half = w.to(DType.BF16);
         if (x.dtype() == DType.F64) {
             Tensor rounding = x.detach().to(DType.BF16).to(DType.F64).sub(x.detach());
             return Functional.linear(x.add(rounding), half.to(DType.F64), bias);

@@ -40,15 +40,14 @@ final class Gradients {
                     sink.add(b, unbroadcast(zero.where(condition, g), b.shape()));
                 }
             }
-            case Op.Cast(Tensor x, _) -> sink.add(x, g.to(x.dtype()));
+            case Op.Cast(Tensor x, _) -> sink.add(x, g.to(Sink.typeOf(x)));
             case Op.Reshape(Tensor x, _) -> sink.add(x, g.reshape(x.shape()));
             case Op.Permute(Tensor x, List<Integer> order) -> sink.add(x, g.permute(IntStream.range(0, order.size())
                     .map(order::indexOf)
                     .toArray()));
             case Op.Expand(Tensor x, _) -> sink.add(x, unbroadcast(g, x.shape()));
             case Op.Slice(Tensor x, int dim, int start, int end, int step) -> {
-                Tensor part = sink.into(x).slice(dim, start, end, step);
-                Pointwise.binaryInto(BinaryFn.ADD, part, g, part);
+                Pointwise.add(g, sink.into(x).slice(dim, start, end, step));
             }
             case Op.Contiguous(Tensor x) -> sink.add(x, g);
             case Op.Concat(List<Tensor> parts, int dim) -> {

@@ -1,6 +1,7 @@
 package dev.deckle.autograd;
 
 import dev.deckle.memory.Workspace;
+import dev.deckle.tensor.DType;
 import dev.deckle.tensor.Tensor;
 import java.util.function.Supplier;
 
@@ -28,9 +29,11 @@ public final class Leaf {
         this.source = source;
     }
 
-    /// A leaf that gathers into memory of its own, of the owner's shape.
+    /// A leaf that gathers into memory of its own, of the owner's shape and type. For BF16 it may be of F32 too.
     public Leaf(Tensor owner, Tensor buffer) {
-        if (!buffer.shape().equals(owner.shape()) || buffer.dtype() != owner.dtype() || !buffer.isContiguous()) {
+        boolean wider = owner.dtype() == DType.BF16 && buffer.dtype() == DType.F32;
+        if (!buffer.shape().equals(owner.shape()) || buffer.dtype() != owner.dtype() && !wider
+                || !buffer.isContiguous()) {
             throw new IllegalArgumentException("a gradient buffer must be " + owner.dtype() + " " + owner.shape()
                     + " in row-major order, not " + buffer.dtype() + " " + buffer.shape());
         }

@@ -4,12 +4,15 @@ import dev.deckle.compute.Pointwise;
 import dev.deckle.compute.Product;
 import dev.deckle.kernel.BinaryFn;
 import dev.deckle.kernel.Native;
+import dev.deckle.tensor.DType;
 import dev.deckle.tensor.Tensor;
 import java.util.IdentityHashMap;
 import java.util.Map;
 
 /// Where the gradients of a backward pass gather: those of leaves in the leaves' buffers, the others here until their
 /// operation's turn comes.
+///
+/// The gradient of a tensor of BF16 or F16 is on its way in F32: it is rounded once, where a leaf gathers it.
 final class Sink {
     private static final String SPENT = "this gradient was used up by backward()";
 
@@ -18,6 +21,14 @@ final class Sink {
     /// Whether anybody needs the gradient of x.
     boolean wants(Tensor x) {
         return x.requiresGrad();
+    }
+
+    /// The type of x's gradient until a leaf gathers it.
+    static DType typeOf(Tensor x) {
+        return switch (x.dtype()) {
+            case BF16, F16 -> DType.F32;
+            default -> x.dtype();
+        };
     }
 
     /// Adds g, of x's shape, to the gradient of x.
@@ -32,23 +43,24 @@ final class Sink {
             if (first) {
                 Pointwise.copy(g, target);
             } else {
-                Pointwise.binaryInto(BinaryFn.ADD, target, g, target);
+                Pointwise.add(g, target);
             }
             return;
         }
+        Tensor term = g.dtype() == typeOf(x) ? g : g.to(typeOf(x));
         Tensor sum = pending.get(x);
         if (sum == null) {
-            g.storage().retain();
-            pending.put(x, g);
+            term.storage().retain();
+            pending.put(x, term);
         } else if (ours(sum)) {
-            Pointwise.binaryInto(BinaryFn.ADD, sum, g, sum);
+            Pointwise.add(term, sum);
         } else {
-            replace(x, sum, Pointwise.binary(BinaryFn.ADD, sum, g, sum.shape()));
+            replace(x, sum, Pointwise.binary(BinaryFn.ADD, sum, term, sum.shape()));
         }
     }
 
     /// Adds the matrix product a b, seen in x's shape, to the gradient of x: without a temporary where there is a
-    /// buffer to accumulate into.
+    /// buffer to accumulate into. Where x is of BF16, a and b are of F32 and multiplied as BF16.
     void addProduct(Tensor x, Tensor a, Tensor b) {
         if (!wants(x)) {
             return;
@@ -56,20 +68,29 @@ final class Sink {
         if (x.leaf().isPresent()) {
             Leaf leaf = x.leaf().get();
             boolean first = leaf.isEmpty();
-            Product.into(Product.rows(leaf.target()), a, b, !first);
+            multiply(x, Product.rows(leaf.target()), a, b, !first);
             return;
         }
         Tensor sum = pending.get(x);
         if (sum != null && ours(sum) && sum.isContiguous()) {
-            Product.into(Product.rows(sum), a, b, true);
+            multiply(x, Product.rows(sum), a, b, true);
         } else {
-            Tensor g = Tensor.empty(x.dtype(), x.shape());
-            Product.into(Product.rows(g), a, b, false);
+            Tensor g = Tensor.empty(typeOf(x), x.shape());
+            multiply(x, Product.rows(g), a, b, false);
             add(x, g);
         }
     }
 
-    /// A buffer of x's shape that holds the gradient of x so far, to be added to in place.
+    private static void multiply(Tensor x, Tensor c, Tensor a, Tensor b, boolean accumulate) {
+        if (x.dtype() == DType.BF16) {
+            Product.roundedInto(c, a, b, accumulate);
+        } else {
+            Product.into(c, a, b, accumulate);
+        }
+    }
+
+    /// A buffer of x's shape that holds the gradient of x so far, to be added to in place. It is of BF16 where a leaf
+    /// gathers in BF16: whoever adds several numbers to one of its places adds them up first.
     Tensor into(Tensor x) {
         if (x.leaf().isPresent()) {
             Leaf leaf = x.leaf().get();
@@ -82,11 +103,11 @@ final class Sink {
         }
         Tensor sum = pending.get(x);
         if (sum == null) {
-            sum = Tensor.zeros(x.dtype(), x.shape());
+            sum = Tensor.zeros(typeOf(x), x.shape());
             sum.storage().retain();
             pending.put(x, sum);
         } else if (!ours(sum) || !sum.isContiguous()) {
-            Tensor own = Pointwise.copy(sum, Tensor.empty(x.dtype(), x.shape()));
+            Tensor own = Pointwise.copy(sum, Tensor.empty(sum.dtype(), x.shape()));
             replace(x, sum, own);
             return own;
         }

@@ -1,15 +1,18 @@
 package dev.deckle.compute;
 
-import dev.deckle.kernel.Bf16;
 import dev.deckle.kernel.BinaryFn;
 import dev.deckle.kernel.Door;
 import dev.deckle.kernel.Family;
 import dev.deckle.kernel.Kernels;
 import dev.deckle.kernel.Native;
+import dev.deckle.memory.Workspace;
 import dev.deckle.tensor.DType;
 import dev.deckle.tensor.Shape;
 import dev.deckle.tensor.Tensor;
 import java.lang.ref.Reference;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.stream.LongStream;
 
 /// Look-ups by I64 index, and their gradients, which scatter.
 public final class Indexing {
@@ -21,6 +24,7 @@ public final class Indexing {
         Tensor index = checked("Embedding", Pointwise.contiguous(ids), weight.dim(0));
         int d = weight.dim(1);
         boolean half = weight.dtype() == DType.BF16;
+        Kernels k = Door.current().of(Family.ELEMENTWISE, DType.F32);
         Tensor y = Tensor.empty(half ? DType.F32 : weight.dtype(), ids.shape().concat(Shape.of(d)));
         long row = (long) d * weight.dtype().bytes();
         long ta = table.address();
@@ -30,7 +34,7 @@ public final class Indexing {
             for (long i = from; i < to; i++) {
                 long at = ta + Native.getLong(ia + 8 * i) * row;
                 if (half) {
-                    widen(at, ya + i * 4 * d, d);
+                    k.widen(at, ya + i * 4 * d, d);
                 } else {
                     Native.copy(at, ya + i * row, row);
                 }
@@ -39,15 +43,41 @@ public final class Indexing {
         return y;
     }
 
-    private static void widen(long from, long to, int n) {
-        for (int i = 0; i < n; i++) {
-            Native.setFloat(to + 4L * i, Bf16.get(from + 2L * i));
+    /// Adds each row of dy (..., d) to row ids[...] of dw (n, d). With dw of BF16 the rows of one id are added up in
+    /// F32 first.
+    public static void embeddingGrad(Tensor ids, Tensor dy, Tensor dw) {
+        if (dw.dtype() == DType.BF16) {
+            sumsOfRows(ids, dy, dw);
+        } else {
+            addRows(ids, dy, dw);
         }
     }
 
-    /// Adds each row of dy (..., d) to row ids[...] of dw (n, d), in order: tasks share the columns, so no two write to
-    /// one number.
-    public static void embeddingGrad(Tensor ids, Tensor dy, Tensor dw) {
+    /// The sums of the rows of each id that occurs, in memory that is given back, then each to its row of dw.
+    private static void sumsOfRows(Tensor ids, Tensor dy, Tensor dw) {
+        long[] id = ids.toLongs();
+        long[] distinct = LongStream.of(id).distinct().toArray();
+        Map<Long, Integer> place = new HashMap<>();
+        for (int i = 0; i < distinct.length; i++) {
+            place.put(distinct[i], i);
+        }
+        try (Workspace _ = Workspace.open()) {
+            Tensor sums = Tensor.zeros(DType.F32, Shape.of(distinct.length, dw.dim(1)));
+            addRows(Tensor.of(LongStream.of(id).map(place::get).toArray(), ids.shape().toArray()), dy, sums);
+            Kernels k = Door.current().of(Family.ELEMENTWISE, DType.F32);
+            int d = dw.dim(1);
+            long sa = sums.address();
+            long wa = dw.address();
+            Work.rows(distinct.length, d, (from, to) -> {
+                for (long i = from; i < to; i++) {
+                    k.narrow(sa + 4 * i * d, wa + 2 * distinct[(int) i] * d, d, true);
+                }
+            }, sums, dw);
+        }
+    }
+
+    /// In order: tasks share the columns, so no two write to one number.
+    private static void addRows(Tensor ids, Tensor dy, Tensor dw) {
         Tensor index = Pointwise.contiguous(ids);
         Tensor g = Pointwise.contiguous(dy);
         DType t = dw.dtype();
@@ -84,13 +114,22 @@ public final class Indexing {
         return y;
     }
 
-    /// Adds dy to the elements of dx that [#gather] read.
+    /// Adds dy to the elements of dx that [#gather] read. With dx of BF16 all is added up in F32 first.
     public static void gatherGrad(int dim, Tensor index, Tensor dy, Tensor dx) {
+        if (dx.dtype() == DType.BF16) {
+            try (Workspace _ = Workspace.open()) {
+                Tensor sums = Tensor.zeros(DType.F32, dx.shape());
+                gatherGrad(dim, index, dy, sums);
+                Pointwise.add(sums, dx);
+            }
+            return;
+        }
         Tensor at = Pointwise.contiguous(index);
         Tensor g = Pointwise.contiguous(dy);
         DType t = dx.dtype();
+        DType s = g.dtype();
         scatter(dx, dim, at, (i, j) -> Elements.set(t, dx.address(), j,
-                Elements.get(t, dx.address(), j) + Elements.get(t, g.address(), i)));
+                Elements.get(t, dx.address(), j) + Elements.get(s, g.address(), i)));
     }
 
     @FunctionalInterface

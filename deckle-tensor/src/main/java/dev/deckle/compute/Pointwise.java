@@ -92,6 +92,28 @@ public final class Pointwise {
         return y;
     }
 
+    /// Adds g to `sum`, of the same shape. A sum of BF16 is added to in F32 and rounded.
+    public static void add(Tensor g, Tensor sum) {
+        if (sum.dtype() != DType.BF16) {
+            binaryInto(BinaryFn.ADD, sum, g, sum);
+            return;
+        }
+        Tensor term = g.dtype() == DType.F32 ? contiguous(g) : cast(g, DType.F32);
+        Walk walk = new Walk(sum.shape(), term, sum);
+        Kernels k = Door.current().of(Family.ELEMENTWISE, DType.F32);
+        long ga = term.address();
+        long sa = sum.address();
+        if (walk.stride(0) != 1 || walk.stride(1) != 1) {
+            Work.rows(walk.rows, walk.n, (a, b) -> walk.rows(a, b, o -> {
+                for (long i = 0; i < walk.n; i++) {
+                    k.narrow(ga + 4 * (o[0] + i * walk.stride(0)), sa + 2 * (o[1] + i * walk.stride(1)), 1, true);
+                }
+            }), term, sum);
+        } else {
+            rows(walk, (i, j, n) -> k.narrow(ga + 4 * i, sa + 2 * j, n, true), term, sum);
+        }
+    }
+
     private static Tensor compare(BinaryFn f, Tensor a, Tensor b) {
         Tensor y = Tensor.empty(DType.BOOL, a.shape());
         Walk walk = new Walk(a.shape(), a, b, y);
@@ -164,29 +186,46 @@ public final class Pointwise {
         DType d = to.dtype();
         long fa = from.address();
         long ta = to.address();
-        boolean rows = s == d && walk.stride(0) == 1 && walk.stride(1) == 1;
-        Walk.Row row = rows
-                ? o -> Native.copy(fa + o[0] * s.bytes(), ta + o[1] * d.bytes(), walk.n * s.bytes())
-                : o -> {
-                    for (long i = 0; i < walk.n; i++) {
-                        long p = o[0] + i * walk.stride(0);
-                        long q = o[1] + i * walk.stride(1);
-                        if (s == d) {
-                            move(s, fa, p, ta, q);
-                        } else if (s.floating() || d.floating() || d == DType.BOOL) {
-                            Elements.set(d, ta, q, Elements.get(s, fa, p));
-                        } else {
-                            Elements.setLong(d, ta, q, Elements.getLong(s, fa, p));
-                        }
-                    }
-                };
-        if (walk.rows == 1 && rows) {
-            long w = s.bytes();
-            Work.rows(walk.n, 1, (a, b) -> Native.copy(fa + a * w, ta + a * w, (b - a) * w), from, to);
-        } else {
-            Work.rows(walk.rows, walk.n, (a, b) -> walk.rows(a, b, row), from, to);
+        if (walk.stride(0) == 1 && walk.stride(1) == 1) {
+            Kernels k = Door.current().of(Family.ELEMENTWISE, DType.F32);
+            Piece piece = s == d ? (i, j, n) -> Native.copy(fa + i * s.bytes(), ta + j * s.bytes(), n * s.bytes())
+                    : s == DType.F32 && d == DType.BF16 ? (i, j, n) -> k.narrow(fa + 4 * i, ta + 2 * j, n, false)
+                            : s == DType.BF16 && d == DType.F32 ? (i, j, n) -> k.widen(fa + 2 * i, ta + 4 * j, n)
+                                    : null;
+            if (piece != null) {
+                rows(walk, piece, from, to);
+                return to;
+            }
         }
+        Work.rows(walk.rows, walk.n, (a, b) -> walk.rows(a, b, o -> {
+            for (long i = 0; i < walk.n; i++) {
+                long p = o[0] + i * walk.stride(0);
+                long q = o[1] + i * walk.stride(1);
+                if (s == d) {
+                    move(s, fa, p, ta, q);
+                } else if (s.floating() || d.floating() || d == DType.BOOL) {
+                    Elements.set(d, ta, q, Elements.get(s, fa, p));
+                } else {
+                    Elements.setLong(d, ta, q, Elements.getLong(s, fa, p));
+                }
+            }
+        }), from, to);
         return to;
+    }
+
+    /// Part of a row: its first element in each of two operands, and how many there are.
+    @FunctionalInterface
+    private interface Piece {
+        void run(long i, long j, long n);
+    }
+
+    /// Over rows without gaps, one long row in pieces.
+    private static void rows(Walk walk, Piece piece, Tensor... touched) {
+        if (walk.rows == 1) {
+            Work.rows(walk.n, 1, (a, b) -> piece.run(a, a, b - a), touched);
+        } else {
+            Work.rows(walk.rows, walk.n, (a, b) -> walk.rows(a, b, o -> piece.run(o[0], o[1], walk.n)), touched);
+        }
     }
 
     /// silu(gate) up.

@@ -5,6 +5,7 @@ import dev.deckle.kernel.Door;
 import dev.deckle.kernel.Family;
 import dev.deckle.kernel.Kernels;
 import dev.deckle.kernel.Team;
+import dev.deckle.memory.Workspace;
 import dev.deckle.tensor.DType;
 import dev.deckle.tensor.Shape;
 import dev.deckle.tensor.Tensor;
@@ -15,6 +16,9 @@ import java.util.Optional;
 public final class Product {
     /// Below this many multiplications a batch of products is shared by product, not each by its rows.
     private static final long SMALL = 1 << 21;
+
+    /// So many sums are added up in F32 before they are rounded: enough rows that what is packed for them pays.
+    private static final long SUMS = 1 << 21;
 
     private Product() {}
 
@@ -51,6 +55,42 @@ public final class Product {
         Door.current()
                 .of(Family.MATMUL, t)
                 .matmul(t, c.dim(0), c.dim(1), a.dim(1), a.address(), a.stride(0), a.stride(1), b.address(),
+                        b.stride(0), b.stride(1), c.address(), c.stride(0), accumulate, Team.shared());
+        Reference.reachabilityFence(a);
+        Reference.reachabilityFence(b);
+        Reference.reachabilityFence(c);
+    }
+
+    /// c = a b, or c += a b, with a and b of F32 rounded to BF16: the gradient of weights of BF16. c is of F32, or of
+    /// BF16: then the products of some of its rows at a time are added up in F32, in memory that is given back before
+    /// this returns, and rounded once.
+    public static void roundedInto(Tensor c, Tensor a, Tensor b, boolean accumulate) {
+        if (c.dtype() == DType.F32) {
+            rounded(c, a, b, accumulate);
+            return;
+        }
+        int rows = c.dim(0);
+        int most = (int) Math.max(1, SUMS / Math.max(1, c.dim(1)));
+        int each = Math.ceilDiv(rows, Math.max(1, Math.ceilDiv(rows, most)));
+        for (int i = 0; i < rows; i += each) {
+            int end = Math.min(rows, i + each);
+            try (Workspace _ = Workspace.open()) {
+                Tensor sums = Tensor.empty(DType.F32, Shape.of(end - i, c.dim(1)));
+                rounded(sums, a.slice(0, i, end), b, false);
+                Tensor part = c.slice(0, i, end);
+                if (accumulate) {
+                    Pointwise.add(sums, part);
+                } else {
+                    Pointwise.copy(sums, part);
+                }
+            }
+        }
+    }
+
+    private static void rounded(Tensor c, Tensor a, Tensor b, boolean accumulate) {
+        Door.current()
+                .of(Family.MATMUL, DType.BF16)
+                .matmulRounded(c.dim(0), c.dim(1), a.dim(1), a.address(), a.stride(0), a.stride(1), b.address(),
                         b.stride(0), b.stride(1), c.address(), c.stride(0), accumulate, Team.shared());
         Reference.reachabilityFence(a);
         Reference.reachabilityFence(b);

@@ -14,6 +14,18 @@ import dev.deckle.tensor.DType;
 /// **Types.** `t` is the type of all floating-point operands, F32 or F64; only [#matmul] also knows BF16. A backend
 /// implements the families and types that it [#supports] and leaves the others alone. [ScalarKernels] implements all of
 /// them and is the definition.
+///
+/// **BF16: what is rounded, and when.** With r(x) the number of BF16 nearest to the float x, ties to even, and W the
+/// weights, of BF16:
+/// ```
+/// y  = r(x) W^T                          [#matmul] of BF16          products and sums in F32, none of them rounded
+/// dx = r(dy) W                           [#matmul] of BF16
+/// dW = r(dy)^T r(x)                      [#matmulRounded]
+/// G  = r(dW), later r(G + dW)            [#narrow]                  where the gradient G is gathered in BF16
+/// ```
+/// Each number is rounded once on its way in, whatever uses it, and a sum once on its way out, when it is complete.
+/// Backends differ in the order of the additions alone, and in that numbers below the smallest normal one may count as
+/// 0, as the processors' units have it.
 public interface Kernels {
     /// `scalar`, `vector`, `x86`.
     String name();
@@ -47,6 +59,17 @@ public interface Kernels {
         throw missing();
     }
 
+    /// Floats to BF16: `y[i] = r(x[i])`, or `y[i] = r(y[i] + x[i])` where `add`, summed in F32. Part of
+    /// [Family#ELEMENTWISE] of F32, as [#widen] is.
+    default void narrow(long x, long y, long n, boolean add) {
+        throw missing();
+    }
+
+    /// BF16 to floats, exactly.
+    default void widen(long x, long y, long n) {
+        throw missing();
+    }
+
     // ---- REDUCE
 
     /// x is (outer, n, inner), y is (outer, inner): `y[o, i] = f over j of x[o, j, i]`. The sum of nothing is 0, the
@@ -62,11 +85,17 @@ public interface Kernels {
     /// unit stride `crs` apart. `team` may be used to share the work (its results must not depend on the thread count);
     /// [Team#serial()] keeps the call on its thread. `k` = 0 gives zeros (or leaves C).
     ///
-    /// With `t` BF16, B is of BF16 and A and C of F32: A is rounded to BF16 (to nearest, ties to even), and the
-    /// products are added up in F32. Numbers below the smallest normal one may count as 0, as the processors' units
-    /// have it.
+    /// With `t` BF16, B is of BF16 and A and C of F32, and A is rounded to BF16: see above.
     default void matmul(
             DType t, int m, int n, int k,
+            long a, long ars, long acs, long b, long brs, long bcs, long c, long crs, boolean accumulate, Team team) {
+        throw missing();
+    }
+
+    /// The same with all operands of F32, of which A and B are rounded to BF16: the gradient of weights of BF16. Part
+    /// of [Family#MATMUL] of BF16.
+    default void matmulRounded(
+            int m, int n, int k,
             long a, long ars, long acs, long b, long brs, long bcs, long c, long crs, boolean accumulate, Team team) {
         throw missing();
     }

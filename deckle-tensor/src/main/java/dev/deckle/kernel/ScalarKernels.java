@@ -71,6 +71,21 @@ public final class ScalarKernels implements Kernels {
         }
     }
 
+    @Override
+    public void narrow(long x, long y, long n, boolean add) {
+        for (long i = 0; i < n; i++) {
+            float value = Native.getFloat(x + 4 * i);
+            Bf16.set(y + 2 * i, add ? Bf16.get(y + 2 * i) + value : value);
+        }
+    }
+
+    @Override
+    public void widen(long x, long y, long n) {
+        for (long i = 0; i < n; i++) {
+            Native.setFloat(y + 4 * i, Bf16.get(x + 2 * i));
+        }
+    }
+
     // ---- REDUCE
 
     @Override
@@ -104,6 +119,22 @@ public final class ScalarKernels implements Kernels {
                     sum += half ? Bf16.round((float) x) * (double) Bf16.get(b + 2 * w) : x * get(t, b, w);
                 }
                 set(s, c, i * crs + j, sum);
+            }
+        }
+    }
+
+    @Override
+    public void matmulRounded(
+            int m, int n, int k,
+            long a, long ars, long acs, long b, long brs, long bcs, long c, long crs, boolean accumulate, Team team) {
+        for (int i = 0; i < m; i++) {
+            for (int j = 0; j < n; j++) {
+                double sum = accumulate ? Native.getFloat(c + 4 * (i * crs + j)) : 0;
+                for (int p = 0; p < k; p++) {
+                    double x = Bf16.round(Native.getFloat(a + 4 * (i * ars + p * acs)));
+                    sum += x * Bf16.round(Native.getFloat(b + 4 * (p * brs + j * bcs)));
+                }
+                Native.setFloat(c + 4 * (i * crs + j), (float) sum);
             }
         }
     }

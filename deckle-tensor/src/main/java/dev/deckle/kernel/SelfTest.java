@@ -90,8 +90,10 @@ public final class SelfTest {
         for (int i = 0; i < SIZE; i++) {
             Bf16.set(w + 2L * i, (float) (random.nextDouble() * 4 - 2));
         }
-        return compare(chosen, (k, out) -> k.matmul(DType.BF16, ROWS, ROWS, N, x, N, 1, w, 1, N, out, N, true,
-                Team.shared()));
+        return compare(chosen, (k, out) -> {
+            k.matmul(DType.BF16, ROWS, ROWS, N, x, N, 1, w, 1, N, out, N, true, Team.shared());
+            k.matmulRounded(ROWS, N - ROWS, ROWS, x, 1, N, x, N, 1, out + 4 * ROWS, N, true, Team.shared());
+        });
     }
 
     /// The same call by the chosen kernels and by the definition, each on its own copy of one output.

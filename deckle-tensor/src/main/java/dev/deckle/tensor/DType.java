@@ -4,7 +4,7 @@ package dev.deckle.tensor;
 /// cast before they are computed with; integers are indices, [#BOOL] is a mask. There is no implicit promotion.
 ///
 /// Weights in [#BF16] are the one exception: products and embeddings take them as they are, and give F32 (see
-/// [Op.MatMul]).
+/// [Op.MatMul]). They may be leaves, and gather their gradients in BF16 or F32.
 public enum DType {
     F64(8, true),
     F32(4, true),

@@ -160,8 +160,9 @@ public sealed interface Op {
     /// One (k, n) of BF16 may stand beside F32: the one place where types mix. **In a product with BF16 weights the
     /// activations are rounded to BF16 (to nearest, ties to even) and the products are added up in F32**, which is what
     /// the matrix units of processors do. It holds for every backend and any number of rows, so that decoding, prefill
-    /// and all backends agree to the order of the additions. The gradient of a is such a product too, and rounds the
-    /// gradient that comes in; the weights have none.
+    /// and all backends agree to the order of the additions. The gradients are such products too, and round the
+    /// gradient that comes in: [dev.deckle.kernel.Kernels] says what is rounded when. That of the weights is of F32
+    /// until a leaf gathers it, in its own buffer's type.
     record MatMul(Tensor a, Tensor b) implements Op {
         @Override
         public List<Tensor> inputs() {
@@ -188,7 +189,8 @@ public sealed interface Op {
         }
     }
 
-    /// Rows of weight (n, d): ids (...) gives (..., d). Those of BF16 become F32, exactly.
+    /// Rows of weight (n, d): ids (...) gives (..., d). Those of BF16 become F32, exactly, and what their gradient
+    /// gathers for an id is added up in F32.
     record Embedding(Tensor weight, Tensor ids) implements Op {
         @Override
         public List<Tensor> inputs() {

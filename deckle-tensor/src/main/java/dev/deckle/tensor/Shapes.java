@@ -1,6 +1,5 @@
 package dev.deckle.tensor;
 
-import dev.deckle.autograd.NoGrad;
 import java.util.List;
 import java.util.function.Supplier;
 
@@ -62,7 +61,6 @@ final class Shapes {
             case Op.Embedding(Tensor weight, Tensor ids) -> {
                 require(ids.dtype() == DType.I64, op, ids, "must be I64 ids");
                 require(weight.rank() == 2, op, weight, "must be (rows, width)");
-                frozen(op, weight);
                 yield new Result(weight.dtype() == DType.BF16 ? DType.F32 : weight.dtype(),
                         ids.shape().concat(Shape.of(weight.dim(1))));
             }
@@ -169,16 +167,9 @@ final class Shapes {
     /// Both of one type, or BF16 weights for F32.
     private static void product(Op op, Tensor x, Tensor weight) {
         floating(op, x);
-        if (weight.dtype() == DType.BF16 && x.dtype() == DType.F32) {
-            frozen(op, weight);
-        } else {
+        if (weight.dtype() != DType.BF16 || x.dtype() != DType.F32) {
             same(op, x, weight);
         }
-    }
-
-    private static void frozen(Op op, Tensor weight) {
-        require(weight.dtype() != DType.BF16 || !weight.requiresGrad() || !NoGrad.recording(), op, weight,
-                "requires a gradient, which BF16 weights cannot have: train in F32");
     }
 
     private static Result rope(Op.Rope op) {

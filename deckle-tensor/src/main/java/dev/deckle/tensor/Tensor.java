@@ -230,16 +230,16 @@ public final class Tensor implements ElementwiseOps, MovementOps, ReduceOps {
         return leaf != null || creator != null;
     }
 
-    /// Makes it a leaf that gathers its gradient, and returns it.
+    /// Makes it a leaf that gathers its gradient, in its own type, and returns it.
     public Tensor requireGrad() {
         return requireGrad(new Leaf(this));
     }
 
     /// The same with a leaf that has its own buffer.
     public Tensor requireGrad(Leaf leaf) {
-        if (dtype != DType.F32 && dtype != DType.F64) {
+        if (dtype != DType.F32 && dtype != DType.F64 && dtype != DType.BF16) {
             throw new IllegalArgumentException(
-                    "gradients are gathered in F32 or F64, not in " + dtype + ": cast first");
+                    "gradients are gathered in F32, F64 or BF16, not in " + dtype + ": cast first");
         }
         if (creator != null) {
             throw new IllegalStateException("only a leaf gathers a gradient, and this " + shape + " tensor was made by "

@@ -253,11 +253,74 @@ class GradientTest {
     @Test
     void halfPrecisionIsForStorage() {
         Tensor half = Tensor.ones(4).to(DType.BF16);
-        assertThrows(IllegalArgumentException.class, half::requireGrad);
+        assertThrows(IllegalArgumentException.class, Tensor.ones(4).to(DType.F16)::requireGrad);
         assertThrows(IllegalArgumentException.class, () -> half.add(half));
         Tensor x = leaf(3, 4);
         x.to(DType.BF16).to(DType.F64).sum().backward(); // through it and back is fine
         assertEquals(1, x.grad().at(2, 3));
+        for (DType t : List.of(DType.BF16, DType.F16)) { // used twice: added up on the way
+            x.leaf().orElseThrow().zero();
+            Tensor h = x.to(t);
+            h.to(DType.F64).add(h.t().to(DType.F64).t().mul(3.00390625)).sum().backward();
+            assertEquals(4.00390625, x.grad().at(2, 3));
+        }
+    }
+
+    /// x and the gradient that comes in are rounded, the product is, and each sum: 1 + 2^-8 to 1, 1 + 3 2^-8 to
+    /// 1 + 2^-6, and thrice 3 (1 + 2^-6) = 9.140625 to 9.125.
+    @Test
+    void weightsOfBf16Learn() {
+        for (DType buffer : List.of(DType.BF16, DType.F32)) {
+            Tensor w = Tensor.of(new float[] {1, 2}, 1, 2).to(DType.BF16);
+            w.requireGrad(new Leaf(w, Tensor.empty(buffer, w.shape())));
+            Tensor x = Tensor.of(new float[] {1.00390625f, 3}, 1, 2).requireGrad();
+            Tensor dy = Tensor.of(new float[] {1.01171875f}, 1, 1);
+            for (int i = 1; i <= 3; i++) {
+                Tensor y = i == 2 ? x.matmul(w.t()) : Functional.linear(x, w, Optional.empty());
+                assertEquals(7, y.item());
+                y.backward(dy);
+                assertEquals(buffer, w.grad().dtype());
+                double second = i < 3 || buffer == DType.F32 ? i * 3.046875 : 9.125;
+                assertEquals(List.of(i * 1.015625, second), boxed(w.grad()));
+            }
+            assertEquals(List.of(3 * 1.015625, 6 * 1.015625), boxed(x.grad()));
+        }
+    }
+
+    /// 1 + 2^-8 + 2^-8 is a number of BF16, which rounding after each addition would not reach.
+    @Test
+    void whatOnePlaceOfBf16GathersIsAddedUpFirst() {
+        Tensor tiny = Tensor.of(new float[] {1, 0.00390625f, 0.00390625f}, 3, 1);
+        List<Double> expected = List.of(0.0, 1.0078125, 0.0);
+        Tensor table = Tensor.ones(3, 1).to(DType.BF16).requireGrad();
+        Functional.embedding(table, Tensor.of(new long[] {1, 1, 1})).backward(tiny);
+        assertEquals(expected, boxed(table.grad()));
+        Functional.embedding(table, Tensor.of(new long[] {1, 0, 1})).backward(tiny); // 2 + 3 2^-8: up
+        assertEquals(List.of(0.00390625, 2.015625, 0.0), boxed(table.grad()));
+
+        table.leaf().orElseThrow().zero();
+        table.gather(0, Tensor.of(new long[] {1, 1, 1}, 3, 1)).to(DType.F32).backward(tiny);
+        assertEquals(expected, boxed(table.grad()));
+
+        table.leaf().orElseThrow().zero();
+        Tensor one = table.slice(0, 1, 2);
+        Functional.concat(List.of(one, one, one), 0).to(DType.F32).backward(tiny);
+        assertEquals(expected, boxed(table.grad()));
+        for (int i = 1; i <= 2; i++) {
+            table.slice(0, 0, 3, 2).to(DType.F32).backward(tiny.slice(0, 0, 2)); // and every other row
+            assertEquals(List.of(i * 1.0, 1.0078125, i * 0.00390625), boxed(table.grad()));
+        }
+    }
+
+    @Test
+    void buffersOfLeaves() {
+        Tensor half = Tensor.ones(2, 3).to(DType.BF16);
+        for (DType t : List.of(DType.F64, DType.F16)) {
+            assertThrows(IllegalArgumentException.class, () -> new Leaf(half, Tensor.empty(t, half.shape())));
+        }
+        assertThrows(IllegalArgumentException.class, () -> new Leaf(half, Tensor.ones(3, 2)));
+        assertThrows(IllegalArgumentException.class, () -> new Leaf(half, Tensor.ones(3, 2).t()));
+        assertThrows(IllegalArgumentException.class, () -> new Leaf(Tensor.ones(2, 3), half));
     }
 
     @Test

@@ -164,6 +164,41 @@ class ScalarKernelsTest {
         assertArrayEquals(new double[4], read(c, 4));
     }
 
+    /// Both operands are rounded, 1 + 2^-8 to 1 and 1 + 3 2^-8 to 1 + 2^-6, and the sum, which has more bits, is not.
+    @Test
+    void productsOfBf16() {
+        long a = array(F32, 1.00390625, 256, 1.01171875, 1);
+        long b = array(F32, 1.01171875, 1);
+        long half = arena.allocate(4, 8).address();
+        K.narrow(b, half, 2, false);
+        for (boolean rounded : new boolean[] {false, true}) {
+            long c = array(F32, 0, 0, 7);
+            for (int i = 0; i < 2; i++) { // the second time added
+                if (rounded) {
+                    K.matmulRounded(2, 1, 2, a, 1, 2, b, 1, 2, c, 1, i > 0, Team.serial()); // A transposed
+                } else {
+                    K.matmul(DType.BF16, 2, 1, 2, a, 1, 2, half, 1, 2, c, 1, i > 0, Team.serial());
+                }
+            }
+            assertArrayEquals(new double[] {2 * (1.015625 + 1.015625), 2 * (256 * 1.015625 + 1), 7}, read(F32, c, 3));
+        }
+    }
+
+    @Test
+    void floatsToBf16AndBack() {
+        long x = array(F32, 1.00390625, -1.01171875, Double.NaN, 3.4e38, 0.1);
+        long y = arena.allocate(10, 2).address();
+        long z = array(F32, 1, 1, 1, 1, 1);
+        K.narrow(x, y, 5, false);
+        K.widen(y, z, 5);
+        assertArrayEquals(new double[] {1, -1.015625, Double.NaN, Double.POSITIVE_INFINITY, 0.10009765625},
+                read(F32, z, 5));
+        K.narrow(x, y, 2, true); // 2 + 2^-8 and -2 - 7 2^-8 before they are rounded
+        K.widen(y, z, 5);
+        assertArrayEquals(new double[] {2, -2.03125, Double.NaN, Double.POSITIVE_INFINITY, 0.10009765625},
+                read(F32, z, 5));
+    }
+
     @Test
     void reduceAlongTheMiddle() {
         long x = array(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, Double.NaN); // (2, 3, 2)

@@ -18,7 +18,7 @@ import dev.deckle.kernel.Team;
 /// cache, and a block of A in the second, while a task goes over its part of C. Every element of C sums its products
 /// slice by slice in the same order, whoever computes it.
 ///
-/// With B of BF16 the panels are the same: B becomes F32 and A is rounded as they are copied.
+/// With numbers of BF16 the panels are the same: B becomes F32, or is rounded, and A is rounded as they are copied.
 final class MatMul {
     /// Terms in one slice of k.
     private static final int DEPTH = 256;
@@ -30,7 +30,17 @@ final class MatMul {
     /// Below this many products a call stays on its thread: it would be done before the others woke up.
     private static final long SERIAL = 400_000;
 
-    private final boolean half; // B is of BF16
+    /// What the operands are multiplied as.
+    enum Kind {
+        /// As the floats that they are.
+        F32,
+        /// As BF16: B is, A is rounded.
+        BF16,
+        /// As BF16: both are floats and are rounded.
+        ROUNDED
+    }
+
+    private final Kind kind;
     private final int n;
     private final int m;
     private final long a;
@@ -44,24 +54,24 @@ final class MatMul {
     private final Team team;
 
     private MatMul(
-            boolean half, int m, int n, long a, long ars, long acs, long b, long brs, long bcs, long c, long crs,
+            Kind kind, int m, int n, long a, long ars, long acs, long b, long brs, long bcs, long c, long crs,
             Team team) {
-        this.half = half;
+        this.kind = kind;
         this.m = m;
         this.n = n;
         this.a = a;
         this.ars = 4 * ars;
         this.acs = 4 * acs;
         this.b = b;
-        this.brs = (half ? 2 : 4) * brs;
-        this.bcs = (half ? 2 : 4) * bcs;
+        this.brs = (kind == Kind.BF16 ? 2 : 4) * brs;
+        this.bcs = (kind == Kind.BF16 ? 2 : 4) * bcs;
         this.c = c;
         this.crs = 4 * crs;
         this.team = team;
     }
 
     static void run(
-            boolean half, int m, int n, int k,
+            Kind kind, int m, int n, int k,
             long a, long ars, long acs, long b, long brs, long bcs, long c, long crs, boolean accumulate, Team team) {
         if (m == 0 || n == 0) {
             return;
@@ -73,15 +83,15 @@ final class MatMul {
             return;
         }
         Team helpers = (long) m * n * k < SERIAL ? Team.serial() : team;
-        if (half && m <= FewHalfRows.MOST && acs == 1 && brs == 1) {
+        if (kind == Kind.BF16 && m <= FewHalfRows.MOST && acs == 1 && brs == 1) {
             FewHalfRows.run(m, n, k, a, ars, b, bcs, c, crs, accumulate, helpers);
             return;
         }
-        if (!half && m <= FewRows.MOST && FewRows.fits(acs, brs, bcs)) {
+        if (kind == Kind.F32 && m <= FewRows.MOST && FewRows.fits(acs, brs, bcs)) {
             FewRows.run(m, n, k, a, ars, b, brs, bcs, c, crs, accumulate, helpers);
             return;
         }
-        MatMul product = new MatMul(half, m, n, a, ars, acs, b, brs, bcs, c, crs, helpers);
+        MatMul product = new MatMul(kind, m, n, a, ars, acs, b, brs, bcs, c, crs, helpers);
         for (int j = 0; j < n; j += WIDTH) {
             for (int p = 0; p < k; p += DEPTH) {
                 product.slice(j, Math.min(WIDTH, n - j), p, Math.min(DEPTH, k - p), accumulate || p > 0);
@@ -100,10 +110,13 @@ final class MatMul {
                 int count = Math.min(Tile.COLUMNS, n - column);
                 long from = b + p * brs + column * bcs;
                 long to = packed + 4L * q * Tile.COLUMNS * depth;
-                if (half) {
+                if (kind == Kind.BF16) {
                     Half.columns(from, brs, bcs, depth, count, to);
                 } else {
                     Pack.columns(from, brs, bcs, depth, count, to);
+                }
+                if (kind == Kind.ROUNDED) {
+                    Half.round(to, to, depth * Tile.COLUMNS);
                 }
             }
         });
@@ -126,7 +139,7 @@ final class MatMul {
             Pack.rows(a + row * ars + p * acs, ars, acs, depth, Math.min(Tile.ROWS, i + rows - row),
                     mine + 4L * t * depth * Tile.ROWS);
         }
-        if (half) {
+        if (kind != Kind.F32) {
             Half.round(mine, mine, tiles * depth * Tile.ROWS);
         }
         for (int q = from; q < to; q++) {

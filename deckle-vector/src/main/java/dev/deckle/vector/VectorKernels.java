@@ -68,6 +68,16 @@ public final class VectorKernels implements Kernels {
     }
 
     @Override
+    public void narrow(long x, long y, long n, boolean add) {
+        Half.narrow(x, y, n, add);
+    }
+
+    @Override
+    public void widen(long x, long y, long n) {
+        Half.widen(x, y, n);
+    }
+
+    @Override
     public void reduce(DType t, ReduceFn f, long x, long y, long outer, long n, long inner) {
         check(t);
         Reduce.reduce(f, x, y, outer, n, inner);
@@ -81,7 +91,15 @@ public final class VectorKernels implements Kernels {
         if (!half) {
             check(t);
         }
-        MatMul.run(half, m, n, k, a, ars, acs, b, brs, bcs, c, crs, accumulate, team);
+        MatMul.run(half ? MatMul.Kind.BF16 : MatMul.Kind.F32, m, n, k, a, ars, acs, b, brs, bcs, c, crs, accumulate,
+                team);
+    }
+
+    @Override
+    public void matmulRounded(
+            int m, int n, int k,
+            long a, long ars, long acs, long b, long brs, long bcs, long c, long crs, boolean accumulate, Team team) {
+        MatMul.run(MatMul.Kind.ROUNDED, m, n, k, a, ars, acs, b, brs, bcs, c, crs, accumulate, team);
     }
 
     @Override

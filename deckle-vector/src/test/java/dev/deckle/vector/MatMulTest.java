@@ -5,22 +5,25 @@ import static dev.deckle.tensor.DType.F32;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import dev.deckle.kernel.Bf16;
+import dev.deckle.kernel.Kernels;
 import dev.deckle.kernel.Team;
-import dev.deckle.tensor.DType;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class MatMulTest {
     private static void check(int m, int n, int k, boolean transposeA, boolean transposeB, boolean accumulate,
             Team team) {
-        check(F32, m, n, k, transposeA, transposeB, accumulate, team);
-        check(BF16, m, n, k, transposeA, transposeB, accumulate, team);
+        for (MatMul.Kind kind : MatMul.Kind.values()) {
+            check(kind, m, n, k, transposeA, transposeB, accumulate, team);
+        }
     }
 
     /// One product in all its layouts. Rows of all operands have a few elements between them, and the tolerance is 64
     /// roundings of the likely size of the partial sums.
-    private static void check(DType t, int m, int n, int k, boolean transposeA, boolean transposeB, boolean accumulate,
+    private static void check(MatMul.Kind kind, int m, int n, int k, boolean transposeA, boolean transposeB,
+            boolean accumulate,
             Team team) {
         int ars = transposeA ? 1 : k + 3;
         int acs = transposeA ? m + 5 : 1;
@@ -34,9 +37,9 @@ class MatMulTest {
             var b = twin.array(bs);
             long half = twin.halves(bs);
             var c = twin.array(Twin.normal(m * crs, 3));
-            twin.run(x -> x.matmul(t, m, n, k, a.at(), ars, acs, t == BF16 ? half : b.at(), brs, bcs, c.at(), crs,
-                    accumulate, team));
-            String what = t + " (" + m + ", " + n + ", " + k + ") transposed " + transposeA + transposeB + " at ";
+            twin.run(x -> multiply(x, kind, m, n, k, a.at(), ars, acs, kind == MatMul.Kind.BF16 ? half : b.at(), brs,
+                    bcs, c.at(), crs, accumulate, team));
+            String what = kind + " (" + m + ", " + n + ", " + k + ") transposed " + transposeA + transposeB + " at ";
             for (int i = 0; i < m; i++) {
                 for (int j = 0; j < crs; j++) {
                     int at = i * crs + j;
@@ -45,6 +48,16 @@ class MatMulTest {
                     Twin.close(c.expected(at), c.get(at), tolerance, what + i + ", " + j);
                 }
             }
+        }
+    }
+
+    private static void multiply(
+            Kernels x, MatMul.Kind kind, int m, int n, int k,
+            long a, long ars, long acs, long b, long brs, long bcs, long c, long crs, boolean accumulate, Team team) {
+        switch (kind) {
+            case F32, BF16 -> x.matmul(kind == MatMul.Kind.F32 ? F32 : BF16, m, n, k, a, ars, acs, b, brs, bcs, c, crs,
+                    accumulate, team);
+            case ROUNDED -> x.matmulRounded(m, n, k, a, ars, acs, b, brs, bcs, c, crs, accumulate, team);
         }
     }
 
@@ -96,6 +109,31 @@ class MatMulTest {
         }
     }
 
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void floatsToBf16AndBack(boolean add) {
+        float[] edges = {1.00390625f, 1.01171875f, 1.0039063f, -1.00390625f, Float.NaN, 3.4e38f, -0f, 1e-40f,
+            Float.NEGATIVE_INFINITY};
+        for (int n : Twin.SIZES) {
+            float[] values = Twin.normal(n, 1);
+            System.arraycopy(edges, 0, values, 0, Math.min(n, edges.length));
+            try (Twin twin = new Twin()) {
+                var x = twin.array(values);
+                var y = twin.array(Twin.normal((n + 1) / 2, 2)); // two to a float
+                var z = twin.result(n);
+                twin.run(k -> {
+                    k.narrow(x.at(), y.at(), n, add);
+                    k.widen(y.at(), z.at(), n);
+                });
+                twin.same(z, 0, 0, n + " floats through BF16");
+                if (n % 2 != 0) {
+                    assertEquals(Float.floatToRawIntBits(y.expected(n / 2)), Float.floatToRawIntBits(y.get(n / 2)),
+                            "what lies behind the last of " + n);
+                }
+            }
+        }
+    }
+
     @Test
     void moreColumnsThanArePackedAtOnce() {
         check(10, 8200, 9, false, true, false, new Team(2));
@@ -104,8 +142,8 @@ class MatMulTest {
 
     @ParameterizedTest
     @CsvSource({"F32, 200, 1100, 300", "F32, 3, 1100, 300", "F32, 1100, 3, 300", "BF16, 200, 1100, 300",
-        "BF16, 3, 1100, 300"})
-    void sameBitsForAnyTeam(DType t, int m, int n, int k) {
+        "BF16, 3, 1100, 300", "ROUNDED, 200, 1100, 300", "ROUNDED, 3, 1100, 300"})
+    void sameBitsForAnyTeam(MatMul.Kind kind, int m, int n, int k) {
         int[] bits = new int[m * n];
         for (int threads = 1; threads <= 3; threads++) {
             try (Twin twin = new Twin()) {
@@ -113,8 +151,8 @@ class MatMulTest {
                 var b = twin.array(Twin.normal(n * k, 2));
                 long half = twin.halves(Twin.normal(n * k, 2));
                 var c = twin.result(m * n);
-                Twin.VECTOR.matmul(t, m, n, k, a.at(), k, 1, t == BF16 ? half : b.at(), 1, k, c.at(), n, false,
-                        new Team(threads));
+                multiply(Twin.VECTOR, kind, m, n, k, a.at(), k, 1, kind == MatMul.Kind.BF16 ? half : b.at(), 1, k,
+                        c.at(), n, false, new Team(threads));
                 for (int i = 0; i < bits.length; i++) {
                     int found = Float.floatToRawIntBits(c.get(i));
                     if (threads > 1) {

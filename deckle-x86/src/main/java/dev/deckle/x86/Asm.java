@@ -43,6 +43,10 @@ final class Asm {
     /// Each lane of both operands is a pair of bf16: adds both products to the lane.
     static final Op VDPBF16PS = new Op(2, 2, 0, 0x52);
     static final Op VCVTNEPS2BF16 = new Op(2, 2, 0, 0x72);
+    /// 16 bits to 32, with zeros.
+    static final Op VPMOVZXWD = new Op(2, 1, 0, 0x33, 32);
+    static final Op VPSLLD = new Op(1, 1, 0, 0x72);
+    static final Op VPORD = new Op(1, 1, 0, 0xEB);
     static final Op VADDPS = new Op(1, 0, 0, 0x58);
     static final Op VHADDPS = new Op(1, 3, 0, 0x7C);
     static final Op VXORPS = new Op(1, 0, 0, 0x57);
@@ -146,6 +150,17 @@ final class Asm {
         } else {
             vector(VMASKMOVPS, dst, MASK_VECTOR, src);
         }
+    }
+
+    /// The same by an instruction that loads and changes. Only for AVX-512.
+    void loadMasked(Op op, int dst, Mem src) {
+        vector(isa.bits(), op, dst, 0, src, 0x80 | K1);
+    }
+
+    /// Each lane of 32 bits by some bits.
+    void shiftLeft(int dst, int bits) {
+        vector(VPSLLD, 6, dst, dst); // 6 belongs to the opcode
+        put(bits);
     }
 
     void storeMasked(Mem dst, int src) {

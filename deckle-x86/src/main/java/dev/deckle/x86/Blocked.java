@@ -54,8 +54,8 @@ final class Blocked {
         depth = evenly(p.k(), Product.DEPTH, lanes);
         height = evenly(p.m(), isa.rows, 1);
         strip = (long) depth * isa.bytes();
-        row = p.aForm() == Form.ROWS ? 4L * depth + SPARE : 4L * height;
-        panel = p.aForm() == Form.ROWS ? height * row : depth * row + SPARE;
+        row = p.a().form() == Form.ROWS ? 4L * depth + SPARE : 4L * height;
+        panel = p.a().form() == Form.ROWS ? height * row : depth * row + SPARE;
         packedA = buffer;
     }
 

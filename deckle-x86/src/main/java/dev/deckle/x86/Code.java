@@ -1,5 +1,6 @@
 package dev.deckle.x86;
 
+import dev.deckle.x86.Operand.Source;
 import dev.deckle.x86.Tile.Form;
 import dev.deckle.x86.Tile.Width;
 import java.lang.foreign.MemorySegment;
@@ -17,10 +18,10 @@ final class Code {
     final Isa isa;
     final List<Entry> entries = new ArrayList<>();
     final byte[] bytes;
-    final MemorySegment copy;
     final MemorySegment transpose;
     final MemorySegment transposeEdge;
     final MemorySegment round; // for pairs of bf16
+    private final MemorySegment[][] across; // by source, those other than READY for pairs of bf16
     private final MemorySegment[][][] tiles;
     private final MemorySegment[] dots;
     private final long masks;
@@ -40,15 +41,20 @@ final class Code {
         for (Tile t : tileKinds) {
             emit(asm, "tile " + t.form() + " " + t.width() + " " + t.rows(), () -> t.emit(asm));
         }
-        emit(asm, "copy", () -> Pack.copy(asm));
+        boolean bf16 = multiply == Asm.VDPBF16PS;
+        Source[] sources = bf16 ? Source.values() : new Source[] {Source.READY};
+        for (Source from : sources) {
+            for (boolean last : new boolean[] {false, true}) {
+                emit(asm, "across " + from + (last ? " last" : ""), () -> Pack.across(asm, from, last));
+            }
+        }
         emit(asm, "transpose", () -> Pack.transpose(asm));
         emit(asm, "transposeEdge", () -> Pack.transposeEdge(asm));
         for (int rows = 1; rows <= Dot.maxRows(isa); rows++) {
             Dot dot = new Dot(rows, multiply);
             emit(asm, "dot " + rows, () -> dot.emit(asm));
         }
-        boolean pairs = multiply == Asm.VDPBF16PS;
-        if (pairs) {
+        if (bf16) {
             emit(asm, "round", () -> Pack.round(asm));
         }
         // vectors of set and unset lanes: the mask of w lanes starts `lanes - w` numbers in
@@ -66,14 +72,18 @@ final class Code {
         for (Tile t : tileKinds) {
             tiles[t.form().ordinal()][t.width().ordinal()][t.rows()] = code.asSlice(entries.get(i++).start);
         }
-        copy = code.asSlice(entries.get(i++).start);
+        across = new MemorySegment[sources.length][2];
+        for (MemorySegment[] each : across) {
+            each[0] = code.asSlice(entries.get(i++).start);
+            each[1] = code.asSlice(entries.get(i++).start);
+        }
         transpose = code.asSlice(entries.get(i++).start);
         transposeEdge = code.asSlice(entries.get(i++).start);
         dots = new MemorySegment[Dot.maxRows(isa) + 1];
         for (int rows = 1; rows < dots.length; rows++) {
             dots[rows] = code.asSlice(entries.get(i++).start);
         }
-        round = pairs ? code.asSlice(entries.get(i).start) : MemorySegment.NULL;
+        round = bf16 ? code.asSlice(entries.get(i).start) : MemorySegment.NULL;
     }
 
     private void emit(Asm asm, String name, Runnable body) {
@@ -85,6 +95,11 @@ final class Code {
 
     MemorySegment tile(int rows, Form form, Width width) {
         return tiles[form.ordinal()][width.ordinal()][rows];
+    }
+
+    /// What makes strips of rows across them, or of the last row alone where it has no other to be a pair with.
+    MemorySegment across(Source from, boolean last) {
+        return across[from.ordinal()][last ? 1 : 0];
     }
 
     MemorySegment dot(int rows) {

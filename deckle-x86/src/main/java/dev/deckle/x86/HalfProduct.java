@@ -4,63 +4,112 @@ import static java.lang.Math.ceilDiv;
 
 import dev.deckle.kernel.Native;
 import dev.deckle.kernel.Team;
+import dev.deckle.x86.Operand.Source;
 import dev.deckle.x86.Tile.Form;
 import java.lang.foreign.Arena;
 import java.lang.foreign.ValueLayout;
 
-/// A product with B of bf16. A pair of bf16 that are neighbours along k is four bytes, as a float is, and the processor
-/// multiplies and adds pairs lane by lane as it does floats. So A is rounded once, and the rest is the [Product] of two
-/// matrices with half the steps along k.
+/// A product of bf16. A pair of bf16 that are neighbours along k is four bytes, as a float is, and the processor
+/// multiplies and adds pairs lane by lane as it does floats. So this is the [Product] of two matrices with half the
+/// steps along k.
+///
+/// Weights W (out, in) lie as pairs in x W^T. Everything else becomes pairs as it is packed: floats are rounded, and
+/// two rows are woven into one where they run across k, as W does in dY W and both operands do in dY^T X. Nothing is
+/// converted as a whole, except where A is used too seldom to be packed.
 final class HalfProduct {
-    /// Bytes of a rounded row are a multiple of this: of a vector.
+    /// Bytes of a row of pairs are a multiple of this: of a vector.
     private static final int UNIT = 64;
-    /// Rows in one task of rounding.
+    /// Rows, or steps along k, in one task of rounding.
     private static final int ROWS = 16;
 
     private HalfProduct() {}
 
+    /// @param from what B's numbers are
     static void run(
-            Code code, int m, int n, int k,
+            Code code, Source from, int m, int n, int k,
             long a, long ars, long acs, long b, long brs, long bcs, long c, long crs, boolean accumulate, Team team) {
-        boolean rows = acs == 1 || k == 1;
-        boolean columns = (brs == 1 || k == 1) && k % 2 == 0; // of B lie as pairs
-        if (!rows || !columns) {
+        boolean floats = from == Source.FLOATS;
+        boolean aRows = acs == 1 || k == 1;
+        boolean aColumns = ars == 1 || m == 1;
+        boolean bPairs = !floats && brs == 1 && k % 2 == 0;
+        boolean bColumns = bcs == 1 || n == 1;
+        int steps = (k + 1) / 2;
+        if (!aRows && !aColumns || !bPairs && !bColumns) { // which is rare
             try (Arena arena = Arena.ofConfined()) {
-                long ca = rows ? a : X86Kernels.gather(arena, a, ars, acs, m, k);
-                long cb = columns ? b : gather(arena, b, brs, bcs, n, k);
-                multiply(code, m, n, k, ca, rows ? ars : k, cb, columns ? bcs : k + k % 2, c, crs, accumulate, team);
+                Operand left = aRows || aColumns
+                        ? left(aRows, a, ars, acs)
+                        : left(true, X86Kernels.gather(arena, a, ars, acs, m, k), k, 1);
+                Operand right = bPairs || bColumns ? right(from, bPairs, b, brs, bcs)
+                        : floats ? right(from, false, X86Kernels.gather(arena, b, brs, bcs, k, n), n, 1)
+                                : right(from, true, gather(arena, b, brs, bcs, n, k), 1, 2L * steps);
+                multiply(new Product(code, m, n, steps, k % 2 != 0, left, right, c, 4 * crs, accumulate, team));
             }
         } else {
-            multiply(code, m, n, k, a, ars, b, bcs, c, crs, accumulate, team);
+            multiply(new Product(code, m, n, steps, k % 2 != 0, left(aRows, a, ars, acs),
+                    right(from, bPairs, b, brs, bcs), c, 4 * crs, accumulate, team));
         }
     }
 
-    private static void multiply(
-            Code code, int m, int n, int k, long a, long lda, long b, long ldb, long c, long crs, boolean accumulate,
-            Team team) {
-        long row = ceilDiv(2L * k, UNIT) * UNIT;
-        int most = (int) Math.min(m, Math.max(1, PackBuffers.BYTES / row));
+    private static Operand left(boolean rows, long a, long ars, long acs) {
+        return new Operand(Source.FLOATS, a, rows ? Form.ROWS : Form.COLUMNS, 4 * (rows ? ars : acs));
+    }
+
+    private static Operand right(Source from, boolean pairs, long b, long brs, long bcs) {
+        return pairs
+                ? new Operand(Source.READY, b, Form.ROWS, 2 * bcs)
+                : new Operand(from, b, Form.COLUMNS, from.bytes * brs);
+    }
+
+    private static void multiply(Product p) {
+        if (p.packsA()) {
+            p.run();
+            return;
+        }
         long rounded = PackBuffers.take();
         try {
-            for (int i = 0; i < m; i += most) {
-                int some = Math.min(most, m - i);
-                round(code, a + 4 * i * lda, 4 * lda, rounded, row, some, k, team);
-                new Product(code, some, n, (k + 1) / 2, rounded, Form.ROWS, row, b, true, 2 * ldb,
-                        c + 4 * i * crs, 4 * crs, accumulate, team).run();
+            if (p.a().form() == Form.ROWS) {
+                rows(p, rounded);
+            } else {
+                columns(p, rounded);
             }
         } finally {
             PackBuffers.giveBack(rounded);
         }
     }
 
-    private static void round(Code code, long a, long lda, long to, long row, int m, int k, Team team) {
-        int lanes = code.isa.lanes;
-        long mask = k % lanes == 0 ? 0 : code.mask(k % lanes);
-        team.parallelFor(ceilDiv(m, ROWS), task -> {
-            int i = task * ROWS;
-            Linux.call(code.round, a + i * lda, lda, to + i * row, row, Math.min(ROWS, m - i), k / lanes, mask,
-                    0, 0, 0, 0);
-        });
+    /// A rounded, as many rows at a time as there is memory for, then multiplied.
+    private static void rows(Product p, long to) {
+        long row = ceilDiv(4L * p.k(), UNIT) * UNIT;
+        int most = (int) Math.min(p.m(), Math.max(1, PackBuffers.BYTES / row));
+        for (int i0 = 0; i0 < p.m(); i0 += most) {
+            int first = i0;
+            int some = Math.min(most, p.m() - i0);
+            p.team().parallelFor(ceilDiv(some, ROWS), task -> {
+                int i = task * ROWS;
+                p.round(first + i, Math.min(ROWS, some - i), 0, p.k(), to + i * row, row);
+            });
+            new Product(p.code(), some, p.n(), p.k(), p.odd(), new Operand(Source.READY, to, Form.ROWS, row), p.b(),
+                    p.atC(i0, 0), p.ldc(), p.accumulate(), p.team()).run();
+        }
+    }
+
+    /// The same with steps along k.
+    private static void columns(Product p, long to) {
+        int lanes = p.code().isa.lanes;
+        long step = ceilDiv(4L * p.m(), UNIT) * UNIT;
+        int most = (int) Math.min(p.k(), PackBuffers.BYTES / step);
+        for (int k0 = 0; k0 < p.k(); k0 += most) {
+            int first = k0;
+            int some = Math.min(most, p.k() - k0);
+            p.team().parallelFor(ceilDiv(some, ROWS), task -> {
+                int s = task * ROWS;
+                p.across(p.a(), 0, p.m(), lanes, first + s, Math.min(ROWS, some - s), to + s * step,
+                        p.code().isa.bytes(), step);
+            });
+            new Product(p.code(), p.m(), p.n(), some, p.odd() && k0 + some == p.k(),
+                    new Operand(Source.READY, to, Form.COLUMNS, step), p.b().from(0, k0), p.c(), p.ldc(),
+                    p.accumulate() || k0 > 0, p.team()).run();
+        }
     }
 
     /// Columns of B (k, n), contiguous and of an even length: what is missing is 0.

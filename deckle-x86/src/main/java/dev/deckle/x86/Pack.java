@@ -5,6 +5,7 @@ import static dev.deckle.x86.Asm.Reg.*;
 
 import dev.deckle.x86.Asm.Mem;
 import dev.deckle.x86.Asm.Reg;
+import dev.deckle.x86.Operand.Source;
 
 /// Emits the kernels that lay a matrix out as strips: one vector wide, contiguous, a vector for each k.
 final class Pack {
@@ -13,10 +14,13 @@ final class Pack {
     /// From a matrix whose rows run across the strips (row k of B; column k of A): of each row `strips` pieces,
     /// `advance` bytes apart, the masked lanes of each, to strips whose vectors begin `step` bytes apart. Whole vectors
     /// are stored, in order, so that with a smaller step the next covers what the last had too much.
+    ///
+    /// From numbers that are yet to be pairs of bf16, two rows make one: a lane is what is above each other, the upper
+    /// one first. `last`: there is one row, and 0 for the other.
     /// ```
-    /// void copy(from, ld, to, strip, strips, advance, kc, mask, step)
+    /// void across(from, ld, to, strip, strips, advance, kc, mask, step)
     /// ```
-    static void copy(Asm asm) {
+    static void across(Asm asm, Source source, boolean last) {
         Reg from = RDI;
         Reg ld = RSI;
         Reg to = RDX;
@@ -34,19 +38,41 @@ final class Pack {
         asm.mov(R11, to);
         asm.mov(RBX, strips);
         int piece = asm.size();
-        asm.loadMasked(0, at(RAX, 0));
+        if (source == Source.READY) {
+            asm.loadMasked(0, at(RAX, 0));
+        } else {
+            half(asm, 0, at(RAX, 0), source);
+        }
+        if (source != Source.READY && !last) {
+            half(asm, 1, at(RAX, ld, 1, 0), source);
+            asm.shiftLeft(1, 16);
+            asm.vector(Asm.VPORD, 0, 0, 1);
+        }
         asm.store(at(R11, 0), 0);
         asm.add(RAX, advance);
         asm.add(R11, strip);
         asm.dec(RBX);
         asm.loop(piece);
-        asm.add(from, ld);
+        for (int i = 0; i < source.each; i++) {
+            asm.add(from, ld);
+        }
         asm.add(to, step);
         asm.dec(k);
         asm.loop(row);
         asm.pop(RBX);
         asm.vzeroupper();
         asm.ret();
+    }
+
+    /// The masked numbers of bf16, each in the lower half of its lane.
+    private static void half(Asm asm, int dst, Mem src, Source source) {
+        if (source == Source.FLOATS) {
+            asm.loadMasked(dst, src);
+            asm.vector(Asm.VCVTNEPS2BF16, dst, 0, dst);
+            asm.vector(Asm.VPMOVZXWD, dst, 0, dst);
+        } else {
+            asm.loadMasked(Asm.VPMOVZXWD, dst, src);
+        }
     }
 
     /// From a matrix whose rows run along k, `lanes` rows to a strip and strips `advance` bytes apart: square blocks,

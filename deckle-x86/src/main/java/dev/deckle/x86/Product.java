@@ -5,20 +5,26 @@ import static java.lang.Math.ceilDiv;
 import dev.deckle.kernel.Native;
 import dev.deckle.kernel.Scratch;
 import dev.deckle.kernel.Team;
+import dev.deckle.x86.Operand.Source;
 import dev.deckle.x86.Tile.Form;
 import dev.deckle.x86.Tile.Width;
+import java.lang.foreign.MemorySegment;
 
 /// One matrix product `C (+)= A B` and the three ways to do it:
 /// - few rows, B transposed (a token times a weight matrix): dot products, W read once as it lies;
-/// - small: tiles over A and B where they lie; only a transposed B is packed, into the thread's scratch memory;
+/// - small: tiles over A and B where they lie; only a B that does not lie as vectors is packed, into the thread's
+///   scratch memory;
 /// - large: [Blocked], both operands packed once and shared by the team.
 ///
 /// Sizes alone choose the way and cut it into tasks, so no bit of the result depends on the threads.
 ///
-/// Strides are in bytes. B's rows are `ldb` apart, each contiguous; with `bTransposed` its columns are, as in x W^T.
+/// Strides are in bytes. With B in ROWS it is transposed, as in x W^T: its columns are contiguous.
+///
+/// @param k in steps of four bytes
+/// @param odd the last step of operands that are yet to be made pairs has one number only
 record Product(
-        Code code, int m, int n, int k, long a, Form aForm, long lda, long b, boolean bTransposed, long ldb,
-        long c, long ldc, boolean accumulate, Team team) {
+        Code code, int m, int n, int k, boolean odd, Operand a, Operand b, long c, long ldc, boolean accumulate,
+        Team team) {
     /// Steps along k that are done at once: so deep a panel of A stays in the first-level cache while B streams by, and
     /// so deep a block of B in the second-level cache.
     static final int DEPTH = 512;
@@ -38,15 +44,28 @@ record Product(
     static final int SCRATCH = 7;
 
     void run() {
-        if (bTransposed && aForm == Form.ROWS && m <= FEW) {
-            dots(a, lda, m, b, ldb, n, ldc, Float.BYTES);
-        } else if (bTransposed && aForm == Form.ROWS && n <= FEW) {
-            dots(b, ldb, n, a, lda, m, Float.BYTES, ldc);
-        } else if (m <= LOW || small()) {
-            tiles();
-        } else {
+        if (rowsTimesRows() && m <= FEW) {
+            dots(a.start(), a.ld(), m, b.start(), b.ld(), n, ldc, Float.BYTES);
+        } else if (rowsTimesRows() && n <= FEW) {
+            dots(b.start(), b.ld(), n, a.start(), a.ld(), m, Float.BYTES, ldc);
+        } else if (large()) {
             Blocked.run(this);
+        } else {
+            tiles();
         }
+    }
+
+    /// Whether A is packed, from any source. Otherwise it is read where it lies, and must be ready.
+    boolean packsA() {
+        return large() && !(rowsTimesRows() && n <= FEW);
+    }
+
+    private boolean rowsTimesRows() {
+        return a.form() == Form.ROWS && b.form() == Form.ROWS;
+    }
+
+    private boolean large() {
+        return m > LOW && !small();
     }
 
     /// The size of equal parts of `all`, none above `most` if that is a multiple of `unit`.
@@ -107,17 +126,17 @@ record Product(
             int jn = Math.min(columns, n - j0);
             for (int k0 = 0; k0 < k; k0 += depth) {
                 int kn = Math.min(depth, k - k0);
-                long bk = atB(k0, j0);
-                long ld = ldb;
+                long bk = b.at(j0, k0);
+                long ld = b.ld();
                 long strip = vector;
-                if (bTransposed) {
+                if (b.form() == Form.ROWS || b.source() != Source.READY) {
                     strip = depth * vector;
                     ld = vector;
                     bk = Scratch.bytes(SCRATCH, ceilDiv(jn, lanes) * strip);
                     packB(k0, kn, j0, jn, bk, strip);
                 }
                 for (int i = 0; i < m; i += height) {
-                    tile(Math.min(height, m - i), jn, kn, atA(i, k0), lda, bk, ld, strip, atC(i, j0),
+                    tile(Math.min(height, m - i), jn, kn, a.at(i, k0), a.ld(), bk, ld, strip, atC(i, j0),
                             accumulate || k0 > 0);
                 }
             }
@@ -125,14 +144,6 @@ record Product(
     }
 
     // ---- where things lie
-
-    long atA(int i, int k0) {
-        return aForm == Form.ROWS ? a + i * lda + 4L * k0 : a + k0 * lda + 4L * i;
-    }
-
-    private long atB(int k0, int j) {
-        return bTransposed ? b + j * ldb + 4L * k0 : b + k0 * ldb + 4L * j;
-    }
 
     long atC(int i, int j) {
         return c + i * ldc + 4L * j;
@@ -148,46 +159,79 @@ record Product(
         int rest = columns % (2 * lanes);
         long flag = add ? 1 : 0;
         if (pairs > 0) {
-            Linux.call(code.tile(rows, aForm, Width.TWO), ci, ldc, ai, ldai, bi, ldbi, strip, pairs, kn, flag, 0);
+            Linux.call(code.tile(rows, a.form(), Width.TWO), ci, ldc, ai, ldai, bi, ldbi, strip, pairs, kn, flag, 0);
         }
         if (rest > 0) {
             Width width = rest > lanes ? Width.TWO_MASKED : Width.ONE_MASKED;
             long mask = code.mask(rest > lanes ? rest - lanes : rest);
-            Linux.call(code.tile(rows, aForm, width),
+            Linux.call(code.tile(rows, a.form(), width),
                     ci + 8L * pairs * lanes, ldc, ai, ldai, bi + 2 * pairs * strip, ldbi, strip, 1, kn, flag, mask);
         }
     }
 
     /// A (rows, kn) to panels of `height` rows, `panel` bytes apart, in A's own form: rows `ld` apart, or strips.
     void packA(int i0, int rows, int k0, int kn, int height, long to, long panel, long ld) {
-        if (aForm == Form.COLUMNS) {
-            copy(atA(i0, k0), lda, to, panel, rows, height, kn, ld);
+        if (a.form() == Form.COLUMNS) {
+            across(a, i0, rows, height, k0, kn, to, panel, ld);
             return;
         }
-        for (int i = 0; i < rows; i++) {
-            Native.copy(atA(i0 + i, k0), to + i / height * panel + i % height * ld, 4L * kn);
+        for (int i = 0; i < rows; i += height) {
+            round(i0 + i, Math.min(height, rows - i), k0, kn, to + i / height * panel, ld);
         }
+    }
+
+    /// Rows of A, ready or rounded, to rows `ld` apart.
+    void round(int i0, int rows, int k0, int kn, long to, long ld) {
+        if (a.source() == Source.READY) {
+            for (int i = 0; i < rows; i++) {
+                Native.copy(a.at(i0 + i, k0), to + i * ld, 4L * kn);
+            }
+            return;
+        }
+        int lanes = code.isa.lanes;
+        int numbers = 2 * kn - (endsOdd(k0, kn) ? 1 : 0);
+        long mask = numbers % lanes == 0 ? 0 : code.mask(numbers % lanes);
+        Linux.call(code.round, a.at(i0, k0), a.ld(), to, ld, rows, numbers / lanes, mask, 0, 0, 0, 0);
+    }
+
+    private boolean endsOdd(int k0, int kn) {
+        return odd && k0 + kn == k;
     }
 
     /// B (kn, columns) to strips, `strip` bytes apart, of kn vectors (a transposed B: rounded up to whole blocks).
     void packB(int k0, int kn, int j0, int columns, long to, long strip) {
-        if (bTransposed) {
-            transpose(atB(k0, j0), ldb, to, strip, columns, kn);
+        if (b.form() == Form.ROWS) {
+            transpose(b.at(j0, k0), b.ld(), to, strip, columns, kn);
         } else {
-            copy(atB(k0, j0), ldb, to, strip, columns, code.isa.lanes, kn, code.isa.bytes());
+            across(b, j0, columns, code.isa.lanes, k0, kn, to, strip, code.isa.bytes());
         }
     }
 
-    /// Strips of `width` columns from rows that lie across them.
-    private void copy(long from, long ld, long to, long strip, int columns, int width, int kn, long step) {
-        int whole = columns / width;
-        int rest = columns % width;
+    /// Strips of `width` lines each, `strip` bytes apart, from what lies across them: at each step along k a vector,
+    /// `step` bytes from that of the next.
+    void across(Operand x, int i0, int lines, int width, int k0, int kn, long to, long strip, long step) {
+        boolean half = x.source() != Source.READY && endsOdd(k0, kn);
+        int whole = half ? kn - 1 : kn;
         if (whole > 0) {
-            Linux.call(code.copy, from, ld, to, strip, whole, 4L * width, kn, code.mask(width), step, 0, 0);
+            across(code.across(x.source(), false), x, i0, lines, width, k0, whole, to, strip, step);
+        }
+        if (half) {
+            across(code.across(x.source(), true), x, i0, lines, width, k0 + whole, 1, to + whole * step, strip, step);
+        }
+    }
+
+    private void across(
+            MemorySegment kernel, Operand x, int i0, int lines, int width, int k0, int kn, long to, long strip,
+            long step) {
+        int whole = lines / width;
+        int rest = lines % width;
+        if (whole > 0) {
+            Linux.call(kernel, x.at(i0, k0), x.ld(), to, strip, whole, (long) x.source().bytes * width, kn,
+                    code.mask(width), step, 0, 0);
         }
         if (rest > 0) {
-            Linux.call(code.copy, from + 4L * whole * width, ld, to + whole * strip, strip, 1, 0, kn, code.mask(rest),
-                    step, 0, 0);
+            Linux.call(kernel, x.at(i0 + whole * width, k0), x.ld(), to + whole * strip, strip, 1, 0, kn,
+                    code.mask(rest), step, 0, 0);
         }
     }
 

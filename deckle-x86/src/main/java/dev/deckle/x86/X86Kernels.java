@@ -5,6 +5,7 @@ import dev.deckle.kernel.Kernels;
 import dev.deckle.kernel.Native;
 import dev.deckle.kernel.Team;
 import dev.deckle.tensor.DType;
+import dev.deckle.x86.Operand.Source;
 import dev.deckle.x86.Tile.Form;
 import java.lang.foreign.Arena;
 import java.util.Optional;
@@ -64,24 +65,12 @@ final class X86Kernels implements Kernels {
     public void matmul(
             DType t, int m, int n, int k,
             long a, long ars, long acs, long b, long brs, long bcs, long c, long crs, boolean accumulate, Team team) {
-        if (!supports(Family.MATMUL, t)) {
-            throw new UnsupportedOperationException("x86 has no matrix product of " + t + " here");
-        }
-        if (m < 0 || n < 0 || k < 0 || m > 1 && crs < n) {
-            throw new IllegalArgumentException("matmul: expected m, n, k >= 0 and rows of C at least n apart, found m="
-                    + m + " n=" + n + " k=" + k + " crs=" + crs);
-        }
-        if (m == 0 || n == 0) {
-            return;
-        }
-        if (k == 0) {
-            for (int i = 0; i < m && !accumulate; i++) {
-                Native.zero(c + 4 * i * crs, 4L * n);
-            }
+        if (nothingToAdd(t, m, n, k, c, crs, accumulate)) {
             return;
         }
         if (t == DType.BF16) {
-            HalfProduct.run(pairs.orElseThrow(), m, n, k, a, ars, acs, b, brs, bcs, c, crs, accumulate, team);
+            HalfProduct.run(pairs.orElseThrow(), Source.HALVES, m, n, k, a, ars, acs, b, brs, bcs, c, crs, accumulate,
+                    team);
             return;
         }
         boolean aRows = acs == 1 || k == 1;
@@ -101,10 +90,35 @@ final class X86Kernels implements Kernels {
         }
         // a single column is a transposed B as well, which the dot products like
         boolean bTransposed = bColumns && (!bRows || k > 1);
-        new Product(code, m, n, k,
-                a, aRows ? Form.ROWS : Form.COLUMNS, 4 * (aRows ? ars : acs),
-                b, bTransposed, 4 * (bTransposed ? bcs : brs),
+        new Product(code, m, n, k, false,
+                new Operand(Source.READY, a, aRows ? Form.ROWS : Form.COLUMNS, 4 * (aRows ? ars : acs)),
+                new Operand(Source.READY, b, bTransposed ? Form.ROWS : Form.COLUMNS, 4 * (bTransposed ? bcs : brs)),
                 c, 4 * crs, accumulate, team).run();
+    }
+
+    @Override
+    public void matmulRounded(
+            int m, int n, int k,
+            long a, long ars, long acs, long b, long brs, long bcs, long c, long crs, boolean accumulate, Team team) {
+        if (!nothingToAdd(DType.BF16, m, n, k, c, crs, accumulate)) {
+            HalfProduct.run(pairs.orElseThrow(), Source.FLOATS, m, n, k, a, ars, acs, b, brs, bcs, c, crs, accumulate,
+                    team);
+        }
+    }
+
+    /// Checks the arguments, and is done with a product of nothing.
+    private boolean nothingToAdd(DType t, int m, int n, int k, long c, long crs, boolean accumulate) {
+        if (!supports(Family.MATMUL, t)) {
+            throw new UnsupportedOperationException("x86 has no matrix product of " + t + " here");
+        }
+        if (m < 0 || n < 0 || k < 0 || m > 1 && crs < n) {
+            throw new IllegalArgumentException("matmul: expected m, n, k >= 0 and rows of C at least n apart, found m="
+                    + m + " n=" + n + " k=" + k + " crs=" + crs);
+        }
+        for (int i = 0; i < m && k == 0 && n > 0 && !accumulate; i++) {
+            Native.zero(c + 4 * i * crs, 4L * n);
+        }
+        return m == 0 || n == 0 || k == 0;
     }
 
     /// A contiguous copy of a matrix that is contiguous in neither direction, which is rare.

@@ -62,13 +62,21 @@ class DisassemblyTest {
                     expect(entry, body, "vextractf128", last);
                     expect(entry, body, "vshuff32x4", wide ? 4 * last : 0);
                 }
-                case "copy" -> expect(entry, body, wide ? "kmovw" : "vmaskmovps", 1);
                 case "transpose", "transposeEdge" -> {
                     for (String unpack : List.of("vunpcklps", "vunpckhps", "vunpcklpd", "vunpckhpd")) {
                         expect(entry, body, unpack, n / 2);
                     }
                     expect(entry, body, wide ? "vshuff32x4" : "vperm2f128", wide ? 32 : 8);
                     expect(entry, body, wide ? "vperm2f128" : "vshuff32x4", 0);
+                }
+                case "across" -> {
+                    boolean ready = words[1].equals("READY");
+                    int rows = ready || words.length == 3 ? 1 : 2;
+                    expect(entry, body, wide ? "kmovw" : "vmaskmovps", 1);
+                    expect(entry, body, "vcvtneps2bf16", words[1].equals("FLOATS") ? rows : 0);
+                    expect(entry, body, "vpmovzxwd", ready ? 0 : rows);
+                    expect(entry, body, "vpslld", rows - 1);
+                    expect(entry, body, "vpord", rows - 1);
                 }
                 case "round" -> expect(entry, body, "vcvtneps2bf16", 2);
                 default -> throw new AssertionError(entry);

@@ -42,6 +42,34 @@ class MatmulTest {
         return all;
     }
 
+    /// A product of floats, of floats with bf16, and of floats that are rounded to bf16.
+    private enum Kind {
+        FLOATS(DType.F32, DType.F32), WEIGHTS(DType.BF16, DType.BF16), ROUNDED(DType.BF16, DType.F32);
+
+        final DType family;
+        final DType b;
+
+        Kind(DType family, DType b) {
+            this.family = family;
+            this.b = b;
+        }
+
+        void multiply(
+                Kernels kernels, int m, int n, int k, long a, Matrix ma, long b, Matrix mb, long c, long crs,
+                boolean accumulate, Team team) {
+            if (this == ROUNDED) {
+                kernels.matmulRounded(m, n, k, a, ma.rs, ma.cs, b, mb.rs, mb.cs, c, crs, accumulate, team);
+            } else {
+                kernels.matmul(family, m, n, k, a, ma.rs, ma.cs, b, mb.rs, mb.cs, c, crs, accumulate, team);
+            }
+        }
+
+        /// What a number of A or B counts as.
+        float of(float x) {
+            return this == FLOATS ? x : Bf16.round(x);
+        }
+    }
+
     /// A matrix with its strides, and the numbers of memory it spans.
     private record Matrix(int rows, int columns, long rs, long cs) {
         /// `form` 0: rows are contiguous, 1: columns are, 2: neither is.
@@ -99,12 +127,12 @@ class MatmulTest {
     void everyFormAtAwkwardSizes(Kernels kernels) {
         Random random = new Random(20);
         Team team = new Team(2);
-        for (int i = 0; i < 1200; i++) {
+        for (int i = 0; i < 1800; i++) {
             int m = SIZES[random.nextInt(SIZES.length)];
             int n = SIZES[random.nextInt(SIZES.length)];
             int k = SIZES[random.nextInt(SIZES.length)];
             int form = i % 9;
-            check(kernels, i / 9 % 2 == 0 ? DType.F32 : DType.BF16, m, n, k, form % 3, form / 3, random, team);
+            check(kernels, Kind.values()[i / 9 % 3], m, n, k, form % 3, form / 3, random, team);
         }
     }
 
@@ -119,18 +147,19 @@ class MatmulTest {
         };
         for (int[] s : shapes) {
             for (int form = 0; form < 9; form++) {
-                check(kernels, DType.F32, s[0], s[1], s[2], form % 3, form / 3, random, Team.shared());
-                check(kernels, DType.BF16, s[0], s[1], s[2], form % 3, form / 3, random, Team.shared());
+                for (Kind kind : Kind.values()) {
+                    check(kernels, kind, s[0], s[1], s[2], form % 3, form / 3, random, Team.shared());
+                }
             }
         }
     }
 
     private static void check(
-            Kernels kernels, DType t, int m, int n, int k, int formA, int formB, Random random, Team team) {
-        if (!kernels.supports(Family.MATMUL, t)) {
+            Kernels kernels, Kind kind, int m, int n, int k, int formA, int formB, Random random, Team team) {
+        if (!kernels.supports(Family.MATMUL, kind.family)) {
             return;
         }
-        boolean half = t == DType.BF16;
+        DType t = kind.b;
         int[] spares = {0, 1, 5, 64};
         Matrix ma = Matrix.of(m, k, formA, spares[random.nextInt(4)]);
         Matrix mb = Matrix.of(k, n, formB, spares[random.nextInt(4)]);
@@ -158,17 +187,17 @@ class MatmulTest {
             }
         }
 
-        kernels.matmul(t, m, n, k, a, ma.rs, ma.cs, b, mb.rs, mb.cs, c, mc.rs, accumulate, team);
+        kind.multiply(kernels, m, n, k, a, ma, b, mb, c, mc.rs, accumulate, team);
 
         String what =
-                kernels.describe() + ": " + t + " " + ma + " times " + mb + " to " + mc + (accumulate ? ", added" : "");
+                kernels.describe() + ": " + kind + " " + ma + " times " + mb + " to " + mc
+                        + (accumulate ? ", added" : "");
         for (int i = 0; i < m; i++) {
             for (int j = 0; j < n; j++) {
                 double sum = accumulate ? before[i * n + j] : 0;
                 double magnitude = Math.abs(sum);
                 for (int l = 0; l < k; l++) {
-                    float x = ma.at(a, i, l);
-                    double product = (double) (half ? Bf16.round(x) : x) * mb.at(t, b, l, j);
+                    double product = (double) kind.of(ma.at(a, i, l)) * kind.of(mb.at(t, b, l, j));
                     sum += product;
                     magnitude += Math.abs(product);
                 }
@@ -222,8 +251,19 @@ class MatmulTest {
         }
     }
 
+    /// More steps along k than the buffers hold: of packed A, and of an A of few rows that is rounded alone.
+    @ParameterizedTest
+    @MethodSource("kernels")
+    void moreRowsThanTheBuffersToRound(Kernels kernels) {
+        Random random = new Random(23);
+        check(kernels, Kind.ROUNDED, 140, 33, 16_391, 1, 0, random, Team.shared());
+        check(kernels, Kind.WEIGHTS, 140, 33, 16_391, 0, 0, random, Team.shared());
+        check(kernels, Kind.ROUNDED, 128, 3, 262_151, 1, 0, random, Team.shared());
+        check(kernels, Kind.WEIGHTS, 127, 2, 270_002, 1, 1, random, Team.shared());
+    }
+
     /// Operands and result of one product in fresh memory, multiplied by one team.
-    private static int[] bits(Kernels kernels, DType t, int m, int n, int k, int form, Team team) {
+    private static int[] bits(Kernels kernels, Kind kind, int m, int n, int k, int form, Team team) {
         try (Arena arena = Arena.ofConfined()) {
             Matrix ma = Matrix.of(m, k, form % 2, 0);
             Matrix mb = Matrix.of(k, n, form / 2, 0);
@@ -232,14 +272,14 @@ class MatmulTest {
             MemorySegment c = arena.allocate(4L * m * n, 64);
             Random random = new Random(m + n + k);
             ma.fill(a, random);
-            mb.fill(t, b, random);
-            kernels.matmul(t, m, n, k, a, ma.rs, ma.cs, b, mb.rs, mb.cs, c.address(), n, false, team);
+            mb.fill(kind.b, b, random);
+            kind.multiply(kernels, m, n, k, a, ma, b, mb, c.address(), n, false, team);
             return c.toArray(ValueLayout.JAVA_INT);
         }
     }
 
-    private static List<DType> types(Kernels kernels) {
-        return Stream.of(DType.F32, DType.BF16).filter(t -> kernels.supports(Family.MATMUL, t)).toList();
+    private static List<Kind> kinds(Kernels kernels) {
+        return Stream.of(Kind.values()).filter(kind -> kernels.supports(Family.MATMUL, kind.family)).toList();
     }
 
     private static final int[][] SHARED = {{3, 1000, 700}, {64, 500, 800}, {500, 300, 700}, {300, 65, 384}};
@@ -249,7 +289,7 @@ class MatmulTest {
     void sameBitsForAnyTeam(Kernels kernels) {
         Team two = new Team(2);
         Team three = new Team(3);
-        for (DType t : types(kernels)) {
+        for (Kind t : kinds(kernels)) {
             for (int[] s : SHARED) {
                 for (int form = 0; form < 4; form++) {
                     int[] one = bits(kernels, t, s[0], s[1], s[2], form, Team.serial());
@@ -268,7 +308,7 @@ class MatmulTest {
             for (int i = 0; i < 48; i++) {
                 int[] s = SHARED[i % SHARED.length];
                 int form = i / SHARED.length % 4;
-                DType t = types(kernels).get(i % types(kernels).size());
+                Kind t = kinds(kernels).get(i % kinds(kernels).size());
                 int[] expected = bits(kernels, t, s[0], s[1], s[2], form, Team.serial());
                 calls.add(() -> Arrays.equals(
                         expected, bits(kernels, t, s[0], s[1], s[2], form, Team.shared())));
@@ -314,7 +354,8 @@ class MatmulTest {
         assertTrue(kernels.supports(Family.MATMUL, DType.F32));
         for (Family family : Family.values()) {
             for (DType t : DType.values()) {
-                assertEquals(family == Family.MATMUL && types(kernels).contains(t), kernels.supports(family, t));
+                assertEquals(family == Family.MATMUL && kinds(kernels).stream().anyMatch(kind -> kind.family == t),
+                        kernels.supports(family, t));
             }
         }
         assertThrows(UnsupportedOperationException.class, () -> kernels.matmul(
