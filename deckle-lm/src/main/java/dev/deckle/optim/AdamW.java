@@ -1,7 +1,6 @@
 package dev.deckle.optim;
 
 import dev.deckle.autograd.Leaf;
-import dev.deckle.kernel.Bf16;
 import dev.deckle.kernel.Door;
 import dev.deckle.kernel.Family;
 import dev.deckle.kernel.Kernels;
@@ -143,7 +142,7 @@ public final class AdamW implements AutoCloseable {
             return p.at(gradient);
         }
         long wide = Scratch.bytes(0, 4L * PIECE);
-        Bf16.widen(p.at(gradient), wide, p.n);
+        Door.current().of(Family.ELEMENTWISE, DType.F32).widen(p.at(gradient), wide, p.n);
         return wide;
     }
 
@@ -153,6 +152,7 @@ public final class AdamW implements AutoCloseable {
         double c1 = 1 - Math.pow(options.beta1, steps);
         double c2 = 1 - Math.pow(options.beta2, steps);
         Kernels k = Door.current().of(Family.OPTIMIZER, DType.F32);
+        Kernels rounding = Door.current().of(Family.ELEMENTWISE, DType.F32);
         Team.shared().parallelFor(pieces.size(), i -> {
             Piece p = pieces.get(i);
             Optional<Tensor> g = p.slot.gradient.get();
@@ -162,7 +162,7 @@ public final class AdamW implements AutoCloseable {
             Tensor w = p.slot.weight;
             k.adamw(w.dtype(), p.at(w), wide(p, g.get()), p.at(p.slot.m), p.at(p.slot.v), p.n, gradScale, lr,
                     options.beta1, options.beta2, options.eps, p.slot.decays ? options.weightDecay : 0, c1, c2);
-            p.slot.rounded.ifPresent(r -> Bf16.narrow(p.at(w), p.at(r), p.n));
+            p.slot.rounded.ifPresent(r -> rounding.narrow(p.at(w), p.at(r), p.n, false));
         });
         zeroGrad();
     }

@@ -28,18 +28,4 @@ public final class Bf16 {
     public static void set(long address, float value) {
         Native.ALL.set(JAVA_SHORT, address, of(value));
     }
-
-    /// n numbers of bfloat16 to as many floats elsewhere.
-    public static void widen(long from, long to, long n) {
-        for (long i = 0; i < n; i++) {
-            Native.setFloat(to + 4 * i, get(from + 2 * i));
-        }
-    }
-
-    /// n floats to the nearest numbers of bfloat16 elsewhere.
-    public static void narrow(long from, long to, long n) {
-        for (long i = 0; i < n; i++) {
-            set(to + 2 * i, Native.getFloat(from + 4 * i));
-        }
-    }
 }
