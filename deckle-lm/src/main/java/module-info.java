@@ -6,6 +6,7 @@ module dev.deckle.lm {
     exports dev.deckle.align;
     exports dev.deckle.chat;
     exports dev.deckle.data;
+    exports dev.deckle.distributed;
     exports dev.deckle.generate;
     exports dev.deckle.jinja;
     exports dev.deckle.lm;

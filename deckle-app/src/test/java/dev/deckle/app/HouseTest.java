@@ -44,7 +44,8 @@ class HouseTest {
 
     /// The packages of `deckle-lm`: each may use those before it, none of those after it.
     private static final List<String> PACKAGES =
-            List.of("json", "tokenizer", "jinja", "chat", "data", "nn", "optim", "models", "generate", "lm",
+            List.of("json", "distributed", "tokenizer", "jinja", "chat", "data", "nn", "optim", "models", "generate",
+                    "lm",
                     "train", "align");
 
     private static List<Path> files(String under, String ending) throws IOException {

@@ -1,0 +1,2 @@
+/// N ranks that compute together: the collectives, what they send, and when.
+package dev.deckle.distributed;
