@@ -39,8 +39,9 @@ class HouseTest {
             "vector", Set.of("tensor"),
             "x86", Set.of("tensor"),
             "lm", Set.of("tensor"),
+            "mpi", Set.of("tensor", "lm"),
             "study", Set.of("tensor", "lm"),
-            "app", Set.of("tensor", "x86", "lm", "study"));
+            "app", Set.of("tensor", "x86", "lm", "mpi", "study"));
 
     /// The packages of `deckle-lm`: each may use those before it, none of those after it.
     private static final List<String> PACKAGES =

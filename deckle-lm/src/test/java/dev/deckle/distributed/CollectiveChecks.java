@@ -5,7 +5,9 @@ import dev.deckle.kernel.Native;
 import dev.deckle.tensor.DType;
 import dev.deckle.tensor.Shape;
 import dev.deckle.tensor.Tensor;
+import java.io.IOException;
 import java.lang.foreign.ValueLayout;
+import java.lang.reflect.InvocationTargetException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
@@ -267,5 +269,91 @@ final class CollectiveChecks {
             expect(e.rank() == failing, "later calls name rank " + e.rank());
         }
         throw seen;
+    }
+
+    // ---- as a program
+
+    /// `threads N CHECK...` or, under mpirun, `mpi CHECK...`: a line a rank and check, exit code 1 if one fails. The
+    /// checks are the methods above, `failing=RANK`, and what can be tried on processes only: `late=RANK` and
+    /// `killed=RANK`.
+    public static void main(String[] args) throws ReflectiveOperationException {
+        if (args[0].equals("threads")) {
+            ThreadRanks.run(Integer.parseInt(args[1]), c -> new CollectiveChecks(c).run(args, 2));
+            return;
+        }
+        Communicator c;
+        try { // the module above is not seen from here
+            c = (Communicator) Class.forName("dev.deckle.mpi.Mpi").getMethod("world", Timeline.class)
+                    .invoke(null, Timeline.off());
+        } catch (InvocationTargetException e) {
+            System.out.println(e.getCause().getMessage());
+            System.exit(1);
+            return;
+        }
+        try (c) {
+            new CollectiveChecks(c).run(args, 1);
+        } catch (RuntimeException | Error e) {
+            c.abort(e.getMessage());
+            c.close();
+            System.out.println("rank " + c.rank() + " fails: " + e.getMessage());
+            System.exit(1);
+        }
+    }
+
+    private void run(String[] checks, int from) {
+        for (String check : List.of(checks).subList(from, checks.length)) {
+            String[] words = check.split("=");
+            String result = switch (words[0]) {
+                case "verbs" -> "checksum " + Long.toHexString(verbs());
+                case "inFlight" -> {
+                    inFlight();
+                    yield "checksum " + Long.toHexString(checksum.getValue());
+                }
+                case "delays" -> {
+                    delays();
+                    yield "done";
+                }
+                case "counts" -> {
+                    counts();
+                    yield "done";
+                }
+                case "failing" -> {
+                    failing(Integer.parseInt(words[1]));
+                    yield "goes on";
+                }
+                case "late" -> {
+                    late(Integer.parseInt(words[1]));
+                    yield "goes on";
+                }
+                case "killed" -> {
+                    killed(Integer.parseInt(words[1]));
+                    yield "goes on";
+                }
+                default -> throw new IllegalArgumentException(check);
+            };
+            System.out.println("rank " + rank + " of " + n + ", " + check + ": " + result);
+        }
+    }
+
+    /// One rank fails while the others compute and never come to hear of it.
+    private void late(int failing) {
+        c.barrier().await();
+        if (rank == failing) {
+            throw new IllegalArgumentException("the tape tore");
+        }
+        LockSupport.parkNanos(120_000_000_000L);
+    }
+
+    /// One process is killed while the others wait for it.
+    private void killed(int failing) {
+        c.barrier().await();
+        if (rank == failing) {
+            try {
+                new ProcessBuilder("kill", "-9", "" + ProcessHandle.current().pid()).start().waitFor();
+            } catch (IOException | InterruptedException e) {
+                throw new AssertionError(e);
+            }
+        }
+        c.barrier().await();
     }
 }
