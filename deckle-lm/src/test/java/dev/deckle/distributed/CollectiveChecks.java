@@ -274,7 +274,7 @@ final class CollectiveChecks {
     // ---- as a program
 
     /// `threads N CHECK...` or, under mpirun, `mpi CHECK...`: a line a rank and check, exit code 1 if one fails. The
-    /// checks are the methods above, `failing=RANK`, and what can be tried on processes only: `late=RANK` and
+    /// checks are the methods above, `failing=RANK`, and what is tried on processes only: `late=RANK`, `early=RANK` and
     /// `killed=RANK`.
     public static void main(String[] args) throws ReflectiveOperationException {
         if (args[0].equals("threads")) {
@@ -290,8 +290,9 @@ final class CollectiveChecks {
             System.exit(1);
             return;
         }
-        try (c) {
+        try {
             new CollectiveChecks(c).run(args, 1);
+            c.close();
         } catch (RuntimeException | Error e) {
             c.abort(e.getMessage());
             c.close();
@@ -323,6 +324,12 @@ final class CollectiveChecks {
                 }
                 case "late" -> {
                     late(Integer.parseInt(words[1]));
+                    yield "goes on";
+                }
+                case "early" -> {
+                    if (rank != Integer.parseInt(words[1])) {
+                        c.barrier().await();
+                    }
                     yield "goes on";
                 }
                 case "killed" -> {

@@ -27,6 +27,7 @@ final class MpiTransport implements Transport {
     private static final int DATA = 0;
     private static final int ABORT = 1;
     private static final int HEARD = 2;
+    private static final int CLOSE = 3;
 
     /// struct MPI_Status { int source, tag, error, cancelled; size_t count; }
     private static final long STATUS = 24;
@@ -61,7 +62,9 @@ final class MpiTransport implements Transport {
     private long data;
     private long control;
     private boolean running;
-    private long heard; // when it last listened
+    private long call; // the number of the collective that is running, or was last
+    private final long[] last; // of each rank: the number of its last collective, once it has closed
+    private long listened; // when
     private volatile RankFailure failure;
 
     MpiTransport(LibMpi mpi, int rank, int size) {
@@ -70,6 +73,8 @@ final class MpiTransport implements Transport {
         this.size = size;
         requests = arena.allocate(8L * 2 * 2 * size, 8);
         statuses = arena.allocate(STATUS * 2 * size, 8);
+        last = new long[size];
+        Arrays.fill(last, Long.MAX_VALUE);
     }
 
     @Override
@@ -97,9 +102,21 @@ final class MpiTransport implements Transport {
         control = flag.get(JAVA_LONG, 0);
     }
 
+    /// All say that they are done, and how far they came, before MPI ends: so a rank that ends too early is noticed.
     @Override
     public void close() {
-        barrier();
+        MemorySegment said = arena.allocate(8, 8);
+        said.set(JAVA_LONG, 0, call);
+        last[rank] = call;
+        tell(CLOSE, said);
+        while (Arrays.stream(last).anyMatch(l -> l == Long.MAX_VALUE)) {
+            listen();
+            if (message(HEARD) >= 0) { // this rank came too early, and has been noticed
+                linger(false);
+                return;
+            }
+            LockSupport.parkNanos(this, PAUSE_NANOS);
+        }
         mpi.call("MPI_Finalize");
         running = false;
     }
@@ -107,7 +124,8 @@ final class MpiTransport implements Transport {
     // ---- the collectives
 
     @Override
-    public void reduceScatter(String call, long x, long[] cuts, DType dtype, Sums sums) {
+    public void reduceScatter(String name, long x, long[] cuts, DType dtype, Sums sums) {
+        call++;
         long each = ROOM / 2 / Math.max(1, size - 1) / 64 * 64;
         if (room == null) {
             room = arena.allocate(2 * each * size, 64);
@@ -144,7 +162,8 @@ final class MpiTransport implements Transport {
     }
 
     @Override
-    public void allGather(String call, long x, long[] cuts) {
+    public void allGather(String name, long x, long[] cuts) {
+        call++;
         long pieces = pieces(cuts, MOST);
         for (long k = 0; k < pieces; k++) {
             long at = k * MOST;
@@ -173,7 +192,8 @@ final class MpiTransport implements Transport {
     }
 
     @Override
-    public void broadcast(String call, long x, long length, int root) {
+    public void broadcast(String name, long x, long length, int root) {
+        call++;
         for (long at = 0; at < length; at += MOST) {
             mpi.call("MPI_Ibcast", x + at, Math.min(MOST, length - at), bytes, root, data, next(0));
             await(0);
@@ -182,6 +202,7 @@ final class MpiTransport implements Transport {
 
     @Override
     public void barrier() {
+        call++;
         mpi.call("MPI_Ibarrier", data, next(0));
         await(0);
     }
@@ -218,8 +239,8 @@ final class MpiTransport implements Transport {
                 throw failure;
             }
             long now = System.nanoTime();
-            if (now - heard > LISTEN_NANOS) {
-                heard = now;
+            if (now - listened > LISTEN_NANOS) {
+                listened = now;
                 listen();
             }
             if (now - start < SPIN_NANOS) {
@@ -246,17 +267,28 @@ final class MpiTransport implements Transport {
         failure = first;
     }
 
-    /// Whether a rank has failed: then it is told that this one has heard.
+    /// Throws if a rank has failed, or closed before what is running now; it is told that this one has heard.
     private void listen() {
         int from = message(ABORT);
         if (from >= 0) {
             int length = message.get(JAVA_INT, 0);
-            String why = new String(message.asSlice(4, length).toArray(JAVA_BYTE), StandardCharsets.UTF_8);
-            failure = new RankFailure(from, why);
-            linger(false);
-            mpi.call("MPI_Isend", message.address(), MESSAGE, bytes, from, HEARD, control, request(0, 0));
-            throw failure;
+            fail(from, new String(message.asSlice(4, length).toArray(JAVA_BYTE), StandardCharsets.UTF_8));
         }
+        while ((from = message(CLOSE)) >= 0) {
+            last[from] = message.get(JAVA_LONG, 0);
+        }
+        for (int r = 0; r < size; r++) {
+            if (last[r] < call) {
+                fail(r, "it closed its communicator, and other ranks went on");
+            }
+        }
+    }
+
+    private void fail(int from, String why) {
+        failure = new RankFailure(from, why);
+        linger(false);
+        mpi.call("MPI_Isend", message.address(), 0, bytes, from, HEARD, control, request(0, 0));
+        throw failure;
     }
 
     /// The rank that has sent a message of this kind, or -1.
@@ -280,17 +312,11 @@ final class MpiTransport implements Transport {
         int length = Math.min(why.length, MESSAGE - 4);
         said.set(JAVA_INT, 0, length);
         MemorySegment.copy(why, 0, said, JAVA_BYTE, 4, length);
-        int missing = 0;
-        for (int to = 0; to < size; to++) {
-            if (to != rank) {
-                mpi.call("MPI_Isend", said.address(), MESSAGE, bytes, to, ABORT, control, request(0, missing++));
-            }
-        }
-        int sent = missing;
+        tell(ABORT, said);
+        int missing = size - 1;
         long start = System.nanoTime();
         try {
             while (missing > 0 && System.nanoTime() - start < FAREWELL_NANOS) {
-                arrived(0, sent);
                 // who failed at the same time has heard as well
                 if (message(HEARD) >= 0 || message(ABORT) >= 0) {
                     missing--;
@@ -299,6 +325,15 @@ final class MpiTransport implements Transport {
             }
         } finally {
             linger(missing > 0);
+        }
+    }
+
+    /// The same to all others. What is said is so short that it leaves without the receiver's help, and stays unchanged.
+    private void tell(int tag, MemorySegment said) {
+        for (int to = 0; to < size; to++) {
+            if (to != rank) {
+                mpi.call("MPI_Isend", said.address(), said.byteSize(), bytes, to, tag, control, request(0, to));
+            }
         }
     }
 
