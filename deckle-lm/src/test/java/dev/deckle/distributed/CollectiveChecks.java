@@ -274,8 +274,8 @@ final class CollectiveChecks {
     // ---- as a program
 
     /// `threads N CHECK...` or, under mpirun, `mpi CHECK...`: a line a rank and check, exit code 1 if one fails. The
-    /// checks are the methods above, `failing=RANK`, and what is tried on processes only: `late=RANK`, `early=RANK` and
-    /// `killed=RANK`.
+    /// checks are the methods above, `failing=RANK`, and what is tried on processes only: `late=RANK`, `early=RANK`,
+    /// `killed=RANK` and `lengths`, where each rank has another.
     public static void main(String[] args) throws ReflectiveOperationException {
         if (args[0].equals("threads")) {
             ThreadRanks.run(Integer.parseInt(args[1]), c -> new CollectiveChecks(c).run(args, 2));
@@ -330,6 +330,11 @@ final class CollectiveChecks {
                     if (rank != Integer.parseInt(words[1])) {
                         c.barrier().await();
                     }
+                    yield "goes on";
+                }
+                case "lengths" -> {
+                    c.allGather(Tensor.zeros(100 + 100 * rank)).await();
+                    c.barrier().await();
                     yield "goes on";
                 }
                 case "killed" -> {

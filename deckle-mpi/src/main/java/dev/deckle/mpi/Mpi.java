@@ -7,8 +7,8 @@ import dev.deckle.distributed.Timeline;
 
 /// Ranks that are processes, started by Open MPI's `mpirun -n N ./deckle ...`.
 ///
-/// **Failure.** A rank that calls [Communicator#abort(String)] is heard by those that wait: they get a [RankFailure] and
-/// end by themselves. Who has not heard within three seconds, because it computes, is ended by `MPI_Abort` when the
+/// **Failure.** A rank that calls [Communicator#abort(String)] is heard by those that wait: they get a [RankFailure]
+/// and end by themselves. Who has not heard within three seconds, because it computes, is ended by `MPI_Abort` when the
 /// failing process exits. As soon as a process exits with a code other than 0, `mpirun` sends SIGTERM to the others and
 /// adds a notice of its own to stderr ("Primary job terminated normally, but 1 process returned a non-zero exit code",
 /// then "mpirun detected that one or more processes exited with non-zero status"); `mpirun -q` leaves out some of it.
@@ -46,8 +46,8 @@ public final class Mpi {
         return value == null ? otherwise : Integer.parseInt(value);
     }
 
-    /// All processes of this run. MPI can be started once in the life of a process. A run of one has a communicator that
-    /// sends nothing, as a process that `mpirun` did not start has.
+    /// All processes of this run. MPI can be started once in the life of a process. A run of one has a communicator
+    /// that sends nothing, as a process that `mpirun` did not start has.
     ///
     /// @throws IllegalStateException in one line, if Open MPI's library is not there or does not start
     public static Communicator world(Timeline timeline) {

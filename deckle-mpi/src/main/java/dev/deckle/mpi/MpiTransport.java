@@ -15,8 +15,8 @@ import java.util.Arrays;
 import java.util.concurrent.locks.LockSupport;
 
 /// Ranks that are processes. All calls of MPI come from one thread, and none of them blocks: the thread asks
-/// (`MPI_Testall`) and sleeps in between, because it shares its core with the computation, and while it waits it listens
-/// for a rank that has failed.
+/// (`MPI_Testall`) and sleeps in between, because it shares its core with the computation, and while it waits it
+/// listens for a rank that has failed.
 ///
 /// Pieces go from rank to rank by `MPI_Isend` and `MPI_Irecv`, not by MPI's own collectives. `MPI_Reduce_scatter` adds
 /// in an order of its own; `MPI_Ialltoallv` and `MPI_Iallgatherv` have displacements of 31 bits, so that a tensor of
@@ -328,7 +328,8 @@ final class MpiTransport implements Transport {
         }
     }
 
-    /// The same to all others. What is said is so short that it leaves without the receiver's help, and stays unchanged.
+    /// The same to all others. What is said is so short that it leaves without the receiver's help, and stays
+    /// unchanged.
     private void tell(int tag, MemorySegment said) {
         for (int to = 0; to < size; to++) {
             if (to != rank) {
