@@ -40,10 +40,11 @@ final class CollectiveChecks {
         return x ^ x >>> 31;
     }
 
-    /// Numbers between 2^-13 and 2^12, so that the order in which they are added shows.
+    /// Numbers between 2^-16 and 2^16 in size, so that the order in which they are added shows.
     private static double number(int of, long i) {
         long bits = mix((of + 1L) * 0x9E3779B97F4A7C15L + i);
-        return Math.scalb((double) (int) bits, (int) (bits >>> 59) - 44);
+        long exponent = 1023 - 16 + (bits >>> 52 & 31);
+        return Double.longBitsToDouble(bits & 0x800F_FFFF_FFFF_FFFFL | exponent << 52);
     }
 
     private static void set(Tensor x, long i, int of) {
@@ -132,10 +133,12 @@ final class CollectiveChecks {
             for (DType t : DType.values()) {
                 Tensor x = raw(t, length, rank);
                 c.allGather(x).await();
+                Tensor expected = Tensor.empty(t, Shape.of(length));
                 for (int r = 0; r < n; r++) {
                     Shard s = Shard.of(length, r, n);
-                    same("all_gather", x, raw(t, length, r), s.from(), s.to());
+                    fill(expected, s.from(), s.to(), r);
                 }
+                same("all_gather", x, expected, 0, length);
                 for (int root = 0; root < n; root += Math.max(1, n - 1)) {
                     Tensor y = raw(t, length, rank);
                     c.broadcast(y, root).await();
@@ -147,12 +150,19 @@ final class CollectiveChecks {
         return checksum.getValue();
     }
 
+    /// Bytes that may be no number at all.
     private static Tensor raw(DType t, int length, int of) {
         Tensor x = Tensor.empty(t, Shape.of(length));
-        for (long b = 0; b < x.bytes(); b++) {
-            Native.ALL.set(ValueLayout.JAVA_BYTE, x.address() + b, (byte) mix(of * 7_919L + b));
-        }
+        fill(x, 0, length, of);
         return x;
+    }
+
+    private static void fill(Tensor x, long from, long to, int of) {
+        int w = x.dtype().bytes();
+        for (long b = from * w; b < to * w; b++) {
+            Native.ALL.set(ValueLayout.JAVA_BYTE, x.address() + b,
+                    (byte) ((b + of * 7_919L) * 0x9E3779B97F4A7C15L >> 56));
+        }
     }
 
     /// Unequal lengths, none among them.
