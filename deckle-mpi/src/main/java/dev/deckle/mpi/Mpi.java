@@ -3,6 +3,7 @@ package dev.deckle.mpi;
 import dev.deckle.distributed.Communicator;
 import dev.deckle.distributed.QueuedCommunicator;
 import dev.deckle.distributed.RankFailure;
+import dev.deckle.distributed.SoloCommunicator;
 import dev.deckle.distributed.Timeline;
 
 /// Ranks that are processes, started by Open MPI's `mpirun -n N ./deckle ...`.
@@ -11,7 +12,7 @@ import dev.deckle.distributed.Timeline;
 /// and end by themselves. Who has not heard within three seconds, because it computes, is ended by `MPI_Abort` when the
 /// failing process exits. As soon as a process exits with a code other than 0, `mpirun` sends SIGTERM to the others and
 /// adds a notice of its own to stderr ("Primary job terminated normally, but 1 process returned a non-zero exit code",
-/// then "mpirun detected that one or more processes exited with non-zero status"); `mpirun -q` leaves out some of it.
+/// then "mpirun detected that one or more processes exited with non-zero status"); `mpirun -q` leaves that out.
 /// So every process that has failed stays for half a second after its last line, while the others say theirs.
 ///
 /// **Killed.** Where a process is killed nothing reaches the others but `mpirun`'s SIGTERM, upon which a JVM runs its
@@ -46,11 +47,12 @@ public final class Mpi {
         return value == null ? otherwise : Integer.parseInt(value);
     }
 
-    /// All processes of this run. MPI can be started once in the life of a process. A run of one has a communicator
-    /// that sends nothing, as a process that `mpirun` did not start has.
+    /// All processes of this run. MPI can be started once in the life of a process; a run of one rank does without it.
     ///
     /// @throws IllegalStateException in one line, if Open MPI's library is not there or does not start
     public static Communicator world(Timeline timeline) {
-        return new QueuedCommunicator(new MpiTransport(LibMpi.open(), rank(), size()), timeline);
+        return size() == 1
+                ? new SoloCommunicator()
+                : new QueuedCommunicator(new MpiTransport(LibMpi.open(), rank(), size()), timeline);
     }
 }

@@ -134,9 +134,9 @@ final class MpiTransport implements Transport {
     @Override
     public void reduceScatter(String name, long x, long[] cuts, DType dtype, Sums sums) {
         call++;
-        long each = ROOM / 2 / Math.max(1, size - 1) / 64 * 64;
+        long each = ROOM / 2 / (size - 1) / 64 * 64;
         if (room == null) {
-            room = arena.allocate(2 * each * size, 64);
+            room = arena.allocate(2 * each * (size - 1), 64);
         }
         long pieces = pieces(cuts, each);
         long[] sources = new long[size];
@@ -156,7 +156,8 @@ final class MpiTransport implements Transport {
     }
 
     private long received(int set, int from, long each) {
-        return room.address() + (set * (long) size + from) * each;
+        int slot = Math.floorMod(from - rank - 1, size); // none for this rank itself
+        return room.address() + (set * (size - 1L) + slot) * each;
     }
 
     private void scatter(long x, long[] cuts, long at, long each, int set) {

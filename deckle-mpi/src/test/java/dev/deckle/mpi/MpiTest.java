@@ -87,7 +87,7 @@ class MpiTest {
     void processesGiveTheBitsOfThreads(int ranks) {
         List<String> checks = new ArrayList<>(List.of("verbs", "inFlight", "delays"));
         if (ranks > 1) {
-            checks.add("counts"); // a single one sends nothing
+            checks.add("counts"); // one alone sends nothing
         }
         Run processes = mpirun(ranks, checks.toArray(String[]::new));
         assertEquals(0, processes.code, () -> String.join("\n", processes.lines));
