@@ -165,6 +165,16 @@ final class CollectiveChecks {
         }
     }
 
+    /// So much that it goes in pieces, which differ from each other.
+    void large() {
+        Tensor x = mine(DType.F64, 5_000_011);
+        c.allReduce(x).await();
+        same("all_reduce", x, sum(DType.F64, 5_000_011), 0, x.numel());
+        Tensor y = raw(DType.F64, 5_000_011, rank);
+        c.broadcast(y, n - 1).await();
+        same("broadcast", y, raw(DType.F64, 5_000_011, n - 1), 0, y.numel());
+    }
+
     /// Unequal lengths, none among them.
     private void bytes() {
         byte[][] all = c.allGather("x".repeat(rank * rank * 1000).concat("y".repeat(rank % 2))
@@ -318,6 +328,10 @@ final class CollectiveChecks {
                 case "verbs" -> "checksum " + Long.toHexString(verbs());
                 case "inFlight" -> {
                     inFlight();
+                    yield "checksum " + Long.toHexString(checksum.getValue());
+                }
+                case "large" -> {
+                    large();
                     yield "checksum " + Long.toHexString(checksum.getValue());
                 }
                 case "delays" -> {

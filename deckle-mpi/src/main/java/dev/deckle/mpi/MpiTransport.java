@@ -37,7 +37,7 @@ final class MpiTransport implements Transport {
     private static final int MESSAGE = 1024;
 
     /// The most of one message: counts are ints.
-    private static final long MOST = 64 << 20;
+    private static final long MOST = 16 << 20;
 
     /// Memory for what is received and not yet summed.
     private static final long ROOM = 16 << 20;

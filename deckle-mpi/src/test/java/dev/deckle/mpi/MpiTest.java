@@ -89,6 +89,9 @@ class MpiTest {
         if (ranks > 1) {
             checks.add("counts"); // one alone sends nothing
         }
+        if (ranks < 4) {
+            checks.add("large");
+        }
         Run processes = mpirun(ranks, checks.toArray(String[]::new));
         assertEquals(0, processes.code, () -> String.join("\n", processes.lines));
         Run threads = run(java("threads", "" + ranks), checks.toArray(String[]::new));
