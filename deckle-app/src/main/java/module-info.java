@@ -3,6 +3,7 @@
 module dev.deckle.app {
     requires com.google.gson;
     requires dev.deckle.lm;
+    requires dev.deckle.mpi;
     requires dev.deckle.study;
     requires dev.deckle.text;
     requires dev.deckle.x86;

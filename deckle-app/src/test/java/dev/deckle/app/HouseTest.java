@@ -40,8 +40,9 @@ class HouseTest {
             "x86", Set.of("tensor"),
             "text", Set.of("tensor"),
             "lm", Set.of("tensor", "text"),
+            "mpi", Set.of("tensor", "lm"),
             "study", Set.of("tensor", "lm"),
-            "app", Set.of("tensor", "x86", "text", "lm", "study"));
+            "app", Set.of("tensor", "x86", "text", "lm", "mpi", "study"));
 
     /// The packages of a module: each may use those before it, none of those after it.
     private static final Map<String, List<String>> PACKAGES = Map.of(

@@ -54,7 +54,8 @@ public interface Communicator extends AutoCloseable {
     /// call it before their memory is given back. Nothing happens if a rank had failed before.
     void abort(String why);
 
-    /// Waits for what is in flight, then ends. After a failure it does not wait for anybody.
+    /// Waits for what is in flight, then ends. After a failure it does not wait for anybody. A rank that fails calls
+    /// [#abort] first: whoever goes on when this one has closed is told no more than that.
     @Override
     void close();
 }

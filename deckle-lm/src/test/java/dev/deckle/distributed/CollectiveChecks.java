@@ -5,7 +5,9 @@ import dev.deckle.kernel.Native;
 import dev.deckle.tensor.DType;
 import dev.deckle.tensor.Shape;
 import dev.deckle.tensor.Tensor;
+import java.io.IOException;
 import java.lang.foreign.ValueLayout;
+import java.lang.reflect.InvocationTargetException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
@@ -38,10 +40,11 @@ final class CollectiveChecks {
         return x ^ x >>> 31;
     }
 
-    /// Numbers between 2^-13 and 2^12, so that the order in which they are added shows.
+    /// Numbers between 2^-16 and 2^16 in size, so that the order in which they are added shows.
     private static double number(int of, long i) {
         long bits = mix((of + 1L) * 0x9E3779B97F4A7C15L + i);
-        return Math.scalb((double) (int) bits, (int) (bits >>> 59) - 44);
+        long exponent = 1023 - 16 + (bits >>> 52 & 31);
+        return Double.longBitsToDouble(bits & 0x800F_FFFF_FFFF_FFFFL | exponent << 52);
     }
 
     private static void set(Tensor x, long i, int of) {
@@ -130,10 +133,12 @@ final class CollectiveChecks {
             for (DType t : DType.values()) {
                 Tensor x = raw(t, length, rank);
                 c.allGather(x).await();
+                Tensor expected = Tensor.empty(t, Shape.of(length));
                 for (int r = 0; r < n; r++) {
                     Shard s = Shard.of(length, r, n);
-                    same("all_gather", x, raw(t, length, r), s.from(), s.to());
+                    fill(expected, s.from(), s.to(), r);
                 }
+                same("all_gather", x, expected, 0, length);
                 for (int root = 0; root < n; root += Math.max(1, n - 1)) {
                     Tensor y = raw(t, length, rank);
                     c.broadcast(y, root).await();
@@ -145,12 +150,29 @@ final class CollectiveChecks {
         return checksum.getValue();
     }
 
+    /// Bytes that may be no number at all.
     private static Tensor raw(DType t, int length, int of) {
         Tensor x = Tensor.empty(t, Shape.of(length));
-        for (long b = 0; b < x.bytes(); b++) {
-            Native.ALL.set(ValueLayout.JAVA_BYTE, x.address() + b, (byte) mix(of * 7_919L + b));
-        }
+        fill(x, 0, length, of);
         return x;
+    }
+
+    private static void fill(Tensor x, long from, long to, int of) {
+        int w = x.dtype().bytes();
+        for (long b = from * w; b < to * w; b++) {
+            Native.ALL.set(ValueLayout.JAVA_BYTE, x.address() + b,
+                    (byte) ((b + of * 7_919L) * 0x9E3779B97F4A7C15L >> 56));
+        }
+    }
+
+    /// So much that it goes in pieces, which differ from each other.
+    void large() {
+        Tensor x = mine(DType.F64, 5_000_011);
+        c.allReduce(x).await();
+        same("all_reduce", x, sum(DType.F64, 5_000_011), 0, x.numel());
+        Tensor y = raw(DType.F64, 5_000_011, rank);
+        c.broadcast(y, n - 1).await();
+        same("broadcast", y, raw(DType.F64, 5_000_011, n - 1), 0, y.numel());
     }
 
     /// Unequal lengths, none among them.
@@ -267,5 +289,107 @@ final class CollectiveChecks {
             expect(e.rank() == failing, "later calls name rank " + e.rank());
         }
         throw seen;
+    }
+
+    // ---- as a program
+
+    /// `threads N CHECK...` or, under mpirun, `mpi CHECK...`: a line a rank and check, exit code 1 if one fails. The
+    /// checks are the methods above, `failing=RANK`, and what is tried on processes only: `late=RANK`, `early=RANK`,
+    /// `killed=RANK` and `lengths`, where each rank has another.
+    public static void main(String[] args) throws ReflectiveOperationException {
+        if (args[0].equals("threads")) {
+            ThreadRanks.run(Integer.parseInt(args[1]), c -> new CollectiveChecks(c).run(args, 2));
+            return;
+        }
+        Communicator c;
+        try { // the module above is not seen from here
+            c = (Communicator) Class.forName("dev.deckle.mpi.Mpi").getMethod("world", Timeline.class)
+                    .invoke(null, Timeline.off());
+        } catch (InvocationTargetException e) {
+            System.out.println(e.getCause().getMessage());
+            System.exit(1);
+            return;
+        }
+        try {
+            new CollectiveChecks(c).run(args, 1);
+            c.close();
+        } catch (RuntimeException | Error e) {
+            c.abort(e.getMessage());
+            c.close();
+            System.out.println("rank " + c.rank() + " fails: " + e.getMessage());
+            System.exit(1);
+        }
+    }
+
+    private void run(String[] checks, int from) {
+        for (String check : List.of(checks).subList(from, checks.length)) {
+            String[] words = check.split("=");
+            String result = switch (words[0]) {
+                case "verbs" -> "checksum " + Long.toHexString(verbs());
+                case "inFlight" -> {
+                    inFlight();
+                    yield "checksum " + Long.toHexString(checksum.getValue());
+                }
+                case "large" -> {
+                    large();
+                    yield "checksum " + Long.toHexString(checksum.getValue());
+                }
+                case "delays" -> {
+                    delays();
+                    yield "done";
+                }
+                case "counts" -> {
+                    counts();
+                    yield "done";
+                }
+                case "failing" -> {
+                    failing(Integer.parseInt(words[1]));
+                    yield "goes on";
+                }
+                case "late" -> {
+                    late(Integer.parseInt(words[1]));
+                    yield "goes on";
+                }
+                case "early" -> {
+                    if (rank != Integer.parseInt(words[1])) {
+                        c.barrier().await();
+                    }
+                    yield "goes on";
+                }
+                case "lengths" -> {
+                    c.allGather(Tensor.zeros(100 + 100 * rank)).await();
+                    c.barrier().await();
+                    yield "goes on";
+                }
+                case "killed" -> {
+                    killed(Integer.parseInt(words[1]));
+                    yield "goes on";
+                }
+                default -> throw new IllegalArgumentException(check);
+            };
+            System.out.println("rank " + rank + " of " + n + ", " + check + ": " + result);
+        }
+    }
+
+    /// One rank fails while the others compute and never come to hear of it.
+    private void late(int failing) {
+        c.barrier().await();
+        if (rank == failing) {
+            throw new IllegalArgumentException("the tape tore");
+        }
+        LockSupport.parkNanos(120_000_000_000L);
+    }
+
+    /// One process is killed while the others wait for it.
+    private void killed(int failing) {
+        c.barrier().await();
+        if (rank == failing) {
+            try {
+                new ProcessBuilder("kill", "-9", "" + ProcessHandle.current().pid()).start().waitFor();
+            } catch (IOException | InterruptedException e) {
+                throw new AssertionError(e);
+            }
+        }
+        c.barrier().await();
     }
 }

@@ -1,0 +1,2 @@
+/// The communicator between processes that `mpirun` started.
+package dev.deckle.mpi;
