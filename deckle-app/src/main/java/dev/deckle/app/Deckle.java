@@ -3,6 +3,8 @@ package dev.deckle.app;
 import dev.deckle.kernel.Door;
 import dev.deckle.kernel.Family;
 import dev.deckle.tensor.DType;
+import dev.deckle.mpi.Mpi;
+import java.io.OutputStream;
 import java.io.PrintStream;
 import java.util.Arrays;
 import java.util.List;
@@ -64,7 +66,10 @@ public final class Deckle {
         Locale.setDefault(Locale.ROOT); // numbers read the same everywhere
         // the launcher knows which streams are terminals; without it none is taken for one
         var terminals = Set.of(System.getProperty("deckle.terminals", "").split(","));
-        System.exit(new Deckle(System.out, System.err, terminals, List.of()).run(args));
+        var silence = new PrintStream(OutputStream.nullOutputStream());
+        boolean first = !Mpi.launched() || Mpi.rank() == 0; // of several processes one speaks for all
+        System.exit(new Deckle(first ? System.out : silence, first ? System.err : silence, terminals, List.of())
+                .run(args));
     }
 
     /// The command in this process, as `main` runs it but without a terminal and without exiting.

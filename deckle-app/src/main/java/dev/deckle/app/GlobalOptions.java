@@ -1,5 +1,6 @@
 package dev.deckle.app;
 
+import dev.deckle.mpi.Mpi;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.ScopeType;
@@ -56,6 +57,9 @@ final class GlobalOptions {
     void applyThreads() {
         if (threads != null) {
             System.setProperty("deckle.threads", threads.toString());
+        } else if (Mpi.launched()) { // the processes of a machine share its processors
+            int own = Math.max(1, Runtime.getRuntime().availableProcessors() / Mpi.localSize());
+            System.setProperty("deckle.threads", Integer.toString(own));
         }
     }
 

@@ -1,13 +1,18 @@
 package dev.deckle.app;
 
+import dev.deckle.distributed.Communicator;
+import dev.deckle.distributed.Timeline;
+import dev.deckle.distributed.Traffic;
 import dev.deckle.kernel.Team;
-import dev.deckle.memory.ModelMemory;
 import dev.deckle.memory.Workspace;
+import dev.deckle.mpi.Mpi;
+import dev.deckle.train.Launch;
 import dev.deckle.train.Pretraining;
 import dev.deckle.train.Run;
 import dev.deckle.train.RunFolder;
 import dev.deckle.train.TrainListener;
 import dev.deckle.train.TrainOptions;
+import dev.deckle.zero.Partition;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Path;
@@ -178,18 +183,41 @@ final class Train extends Verb {
                     "--init: the model has its sizes and its vocabulary, so --preset, --layers and the like do "
                             + "not go with it");
         }
-        Progress progress = new Progress(console);
-        try (Run run = resume != null ? resumed(progress) : started(progress)) {
-            progress.begin(run);
-            boolean ended = Interruption.watched(run::train);
-            progress.finish(run, ended);
+        if (!Mpi.launched()) {
+            train(console, Optional.empty());
+            return Deckle.DONE;
+        }
+        if (ranks != null && ranks != Mpi.size()) {
+            console.log("mpirun started " + Mpi.size() + " processes, and these are the ranks: --ranks " + ranks
+                    + " is left aside");
+        }
+        ranks = Mpi.size();
+        Timeline timeline = trace == null ? Timeline.off() : new Timeline();
+        try (Communicator world = Mpi.world(timeline)) {
+            try {
+                train(console, Optional.of(Launch.process(world, timeline)));
+            } catch (IOException | RuntimeException | Error e) {
+                world.abort(Errors.message(e)); // so that the others do not wait in vain
+                throw e;
+            }
         }
         return Deckle.DONE;
     }
 
-    private Run started(TrainListener listener) throws IOException {
+    /// @param elsewhere where the ranks are processes
+    private void train(Console console, Optional<Launch> elsewhere) throws IOException {
+        Progress progress = new Progress(console);
+        try (Run run = resume != null ? resumed(progress, elsewhere) : started(progress, elsewhere)) {
+            progress.begin(run);
+            boolean ended = Interruption.watched(run::train);
+            progress.finish(run, ended);
+        }
+    }
+
+    private Run started(TrainListener listener, Optional<Launch> elsewhere) throws IOException {
         TrainOptions o = checked(change(preset()));
-        return Pretraining.start(o, out == null ? RunFolder.next(Path.of("runs")) : out, listener);
+        Path folder = out == null ? RunFolder.next(Path.of("runs")) : out;
+        return Pretraining.start(o, folder, listener, elsewhere.orElse(Launch.threads(o.ranks)));
     }
 
     private TrainOptions preset() {
@@ -209,7 +237,7 @@ final class Train extends Verb {
     }
 
     /// The run's own options, with another end if one is given; whatever else is given must be what it was.
-    private Run resumed(TrainListener listener) throws IOException {
+    private Run resumed(TrainListener listener, Optional<Launch> elsewhere) throws IOException {
         return Pretraining.resume(resume, own -> {
             var before = own.json();
             TrainOptions now = checked(change(own));
@@ -223,7 +251,7 @@ final class Train extends Verb {
                 }
             }
             return now;
-        }, listener);
+        }, listener, elsewhere);
     }
 
     private TrainOptions change(TrainOptions o) {
@@ -367,13 +395,33 @@ final class Train extends Verb {
                     LiveLine.span(Duration.ofNanos(System.nanoTime() - began)), run.folder()));
             console.log(String.format("  a Hugging Face model folder of %,d parameters; loss.png, metrics.jsonl and "
                     + "TensorBoard events beside it", run.model().parameterCount()));
-            console.log(String.format(
-                    "  memory: %,.1f MB for weights, gradients and moments, at most %,.1f MB for a step, %d threads",
-                    ModelMemory.allocatedBytes() / 1e6, Workspace.highWaterMark() / 1e6, Team.shared().threads()));
+            memory(run).forEach(line -> console.log("  " + line));
             console.log("Next:  ./deckle generate --model " + run.folder() + " --prompt \"public \"");
             if (!ended) {
                 console.log("       ./deckle train --resume " + run.folder());
             }
+        }
+
+        /// What a rank held and sent.
+        private static List<String> memory(Run run) {
+            Partition.Memory m = run.memory();
+            List<String> lines = new ArrayList<>();
+            lines.add(String.format("memory%s: %,.1f MB weights, %,.1f MB gradients, %,.1f MB optimizer%s, at most "
+                    + "%,.1f MB for a step, %d threads", run.ranks() > 1 ? " of rank 0" : "", m.parameters() / 1e6,
+                    m.gradients() / 1e6, m.optimizer() / 1e6,
+                    m.gathered() + m.incoming() == 0 ? ""
+                            : String.format(", %,.1f MB for layers gathered or summed", (m.gathered() + m.incoming())
+                                    / 1e6),
+                    Workspace.highWaterMark() / 1e6, Team.shared().threads()));
+            if (run.ranks() > 1) {
+                Traffic.Count sent = run.traffic().total();
+                lines.add(String.format("communication of a step: %,d elements in %,d calls, %,.1f MB sent by rank 0%s",
+                        sent.elements(), sent.calls(), sent.bytes() / 1e6,
+                        run.hidden().isEmpty() ? ""
+                                : String.format(", %.0f %% of its time behind computation",
+                                        100 * run.hidden().getAsDouble())));
+            }
+            return lines;
         }
     }
 }

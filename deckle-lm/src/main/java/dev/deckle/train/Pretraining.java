@@ -97,7 +97,7 @@ public final class Pretraining {
             tokens = run.share(Tokens.prepare(cache(), split, tokenizer, end));
             listener.note(String.format("%,d tokens to train on, %,d held out%s", tokens.train().size(),
                     tokens.validation().size(), tokens.rebuilt() ? "" : " (from the cache)"));
-            run.loops(rank -> loop(rank, run.worldSize(), end));
+            run.loops(rank -> loop(rank, run.ranks(), end));
         }
         if (from.isEmpty() && run.runFolder().isPresent()) {
             run.runFolder().get().describe(run.model(), tokenizer, options.init);

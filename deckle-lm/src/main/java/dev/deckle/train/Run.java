@@ -106,7 +106,7 @@ public final class Run implements AutoCloseable {
             launch.others().ifPresent(o -> o.barrier().await());
             Metrics.cutBack(folder.get().file("metrics.jsonl"), step()); // of a run that was killed
         }
-        listener.note(String.format("a model of %,d parameters, %s, written to %s", model().parameterCount(), ranks(),
+        listener.note(String.format("a model of %,d parameters, %s, written to %s", model().parameterCount(), places(),
                 path));
     }
 
@@ -120,7 +120,7 @@ public final class Run implements AutoCloseable {
         }
     }
 
-    private String ranks() {
+    private String places() {
         int threads = Team.shared().threads();
         return launch.worldSize() == 1 ? threads + " threads"
                 : launch.worldSize() + " ranks " + (launch.others().isPresent()
@@ -152,7 +152,8 @@ public final class Run implements AutoCloseable {
         }
     }
 
-    int worldSize() {
+    /// How many ranks there are in all.
+    public int ranks() {
         return launch.worldSize();
     }
 
