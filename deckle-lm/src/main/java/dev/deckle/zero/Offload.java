@@ -54,7 +54,8 @@ final class Offload implements StateMemory {
                 done += channel.write(zeros, size + done);
             }
             MovableMemory memory = new MovableMemory("the state in " + file);
-            memory.placeAt(channel.map(FileChannel.MapMode.READ_WRITE, size, bytes, arena).address());
+            // an empty shard has an address too, which nothing is read from
+            memory.placeAt(channel.map(FileChannel.MapMode.READ_WRITE, size, Math.max(1, bytes), arena).address());
             size += (bytes + 63) & -64;
             return Tensor.on(memory.part(0, bytes), 0, dtype, Shape.of(Math.toIntExact(numel)));
         } catch (IOException e) {

@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import dev.deckle.distributed.Meddling;
 import dev.deckle.distributed.RankFailure;
+import dev.deckle.kernel.Native;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -89,6 +90,17 @@ class FailureTest {
         try (Run run = Pretraining.start(o.complete(), folder.resolve("out"), new Runs.Log())) {
             String m = assertThrows(IllegalStateException.class, () -> run.train(() -> false)).getMessage();
             assertTrue(m.matches("step \\d+: loss \\S+, gradient norm \\S+; the first that is not finite is .*"), m);
+        }
+    }
+
+    /// A weight that one rank alone has spoilt.
+    @Test
+    void aWeightThatIsNotFiniteIsNamed() throws IOException {
+        try (Pretraining run = Pretraining.start(Runs.options(text, 3, 2).complete(), folder.resolve("out"),
+                new Runs.Log())) {
+            Native.setFloat(run.model().parameters().get("model.layers.1.mlp.up_proj.weight").address(), Float.NaN);
+            String m = assertThrows(IllegalStateException.class, () -> run.train(() -> false)).getMessage();
+            assertTrue(m.contains("the first that is not finite is weight model.layers.1.mlp.up_proj.weight."), m);
         }
     }
 

@@ -5,11 +5,14 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.deckle.tensor.DType;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Map;
+import java.util.Optional;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -117,6 +120,16 @@ class StagesTest {
                         Arrays.equals(first.weights().get(n), w), n));
                 assertFalse(o.state().keySet().stream().anyMatch(n -> n.contains(part)));
             }
+        }
+    }
+
+    /// The last unit is a norm of twelve numbers, so that six of seven ranks have nothing of it, not even in a file.
+    @Test
+    void ranksThatHaveNothing(@TempDir Path folder) {
+        Fleet.Job job = Fleet.llama(true, 1).steps(2).rows(7);
+        for (int stage = 1; stage < 4; stage++) {
+            Fleet.Outcome memory = Fleet.train(job, new Fleet.Layout(7, stage));
+            assertTrue(same(memory, Fleet.train(job, new Fleet.Layout(7, stage, DType.F32, Optional.of(folder)))));
         }
     }
 
