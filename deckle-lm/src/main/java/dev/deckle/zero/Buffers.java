@@ -14,26 +14,37 @@ import java.util.Iterator;
 final class Buffers implements AutoCloseable {
     private static final int KEPT = 2;
 
-    /// One of them.
+    /// One of them. Its memory is taken when it is first used, so that a [Rehearsal] counts without any.
     static final class Buffer {
-        private final Arena arena = Arena.ofShared(); // the communication thread reads and writes it too
         private final MovableMemory memory = new MovableMemory("a buffer that was given back");
         private final long bytes;
-        private final long address;
+        private Arena arena; // null until it is used
+        private long address;
 
         private Buffer(long bytes) {
             this.bytes = bytes;
-            address = arena.allocate(Math.max(1, bytes), 64).address();
-            memory.placeAt(address);
         }
 
         long address() {
+            if (arena == null) {
+                arena = Arena.ofShared(); // the communication thread reads and writes it too
+                address = arena.allocate(Math.max(1, bytes), 64).address();
+                memory.placeAt(address);
+            }
             return address;
         }
 
         /// Its first elements.
         Tensor as(DType dtype, long numel) {
+            address();
             return Tensor.on(memory.part(0, bytes), 0, dtype, Shape.of(Math.toIntExact(numel)));
+        }
+
+        private void free() {
+            if (arena != null) {
+                memory.remove();
+                arena.close();
+            }
         }
     }
 
@@ -68,8 +79,12 @@ final class Buffers implements AutoCloseable {
 
     private void drop(Buffer b) {
         held -= b.bytes;
-        b.memory.remove();
-        b.arena.close();
+        b.free();
+    }
+
+    /// Bytes that are in use.
+    long used() {
+        return used;
     }
 
     /// The most bytes that were in use at once.
