@@ -97,7 +97,8 @@ record PlannedShape(int layers, int hidden, int heads, int kvHeads, int ffn, int
     @Override
     public String toString() {
         return String.format(Locale.ROOT, "%s, hidden size %,d, feed-forward %,d, %s%s, vocabulary %,d%s",
-                count(layers, "layer"), hidden, ffn, count(heads, "head"), kvHeads == heads ? "" : " (" + kvHeads + " of keys)", vocabulary,
+                count(layers, "layer"), hidden, ffn, count(heads, "head"),
+                kvHeads == heads ? "" : " (" + kvHeads + " of keys)", vocabulary,
                 tied ? ", the head tied to the embedding" : "");
     }
 

@@ -81,7 +81,8 @@ class PlanTest {
 
     @Test
     void aTableOfTimesAndOfWhatFits() {
-        assertEquals(0, run("plan", "--preset", "10m", "--ranks", "3", "--bandwidth", "10", "--memory", "150MB"), err());
+        assertEquals(0, run("plan", "--preset", "10m", "--ranks", "3", "--bandwidth", "10", "--memory", "150MB"),
+                err());
         List<String> last = out().lines().toList();
         assertTrue(last.getLast().startsWith(" 1,024"), out());
         assertEquals(2, last.stream().filter(l -> l.endsWith("none")).count(), out()); // 1 and 2 ranks

@@ -130,7 +130,8 @@ class ZeroPlanTest {
     /// Through the front door: what a training run says of itself, evaluations and samples included.
     @TestFactory
     Stream<DynamicTest> pretrainingSaysWhatWasPlanned(@TempDir Path folder) throws IOException {
-        Path text = Files.writeString(folder.resolve("text.txt"), "To be or not to be: that is the question.\n".repeat(99));
+        Path text =
+                Files.writeString(folder.resolve("text.txt"), "To be or not to be: that is the question.\n".repeat(99));
         return Stream.of(Stage.values()).map(stage -> DynamicTest.dynamicTest(stage.name(), () -> {
             TrainOptions o = TrainOptions.preset("small");
             o.data = List.of(text.toString());

@@ -10,7 +10,8 @@ public final class Parts {
     private static final List<Part> ALL = Stream
             .of(FeedForwardStories.parts(), SoftmaxStories.parts(), AttentionStories.parts(), PositionStories.parts(),
                     NormStories.parts(), LossStories.parts(), OptimStories.parts(), ZeroStories.parts(),
-                    DecodingStories.parts(), AlignStories.parts(), RandomStories.parts(), MedianStories.parts(), NotebookStories.parts())
+                    DecodingStories.parts(), AlignStories.parts(), RandomStories.parts(), MedianStories.parts(),
+                    NotebookStories.parts())
             .flatMap(List::stream)
             .toList();
 

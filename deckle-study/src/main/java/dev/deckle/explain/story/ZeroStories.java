@@ -62,7 +62,8 @@ final class ZeroStories {
     /// @param events its collectives, in order
     /// @param weights all 100 parameters afterwards
     /// @param m of the followed parameter, as v
-    record Run(Partition.Memory initial, List<WatchedCommunicator.Event> events, double[] weights, double m, double v) {}
+    record Run(Partition.Memory initial, List<WatchedCommunicator.Event> events, double[] weights, double m,
+            double v) {}
 
     /// One step on so many ranks.
     private static Run[] run(Problem p, Stage stage, int ranks) {
@@ -218,10 +219,10 @@ final class ZeroStories {
             case ALL_GATHER -> {
                 if (stage == Stage.PARAMETERS) {
                     double[] gathered = each.apply(x -> x.held().gathered());
-                    String note = e.moment() == WatchedCommunicator.Moment.BACKWARD
-                            ? "Let go after the forward pass, so gathered again; W1 was still here."
-                            : "Let go when the next layer is computed. From the second step on the next layer comes "
-                                    + "while this one is computed.";
+                    String note = !first ? "W0 was let go. W1, the last layer, stays for the backward pass."
+                            : e.moment() == WatchedCommunicator.Moment.BACKWARD
+                                    ? "It was let go, so it is gathered again; W1 was still here."
+                                    : "From the second step on the next layer comes while one is computed.";
                     if (first) {
                         story.step(title, "each rank gives its shard", note, "gathered", gathered, "sent", sent, "w",
                                 each.apply(WatchedCommunicator.Event::after));
