@@ -6,18 +6,35 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParser;
+import dev.deckle.distributed.Communicator;
+import dev.deckle.distributed.ThreadRanks;
+import dev.deckle.distributed.Timeline;
+import dev.deckle.distributed.Traffic;
+import dev.deckle.memory.Workspace;
+import dev.deckle.models.CausalLm;
 import dev.deckle.models.Llama;
+import dev.deckle.models.Models;
+import dev.deckle.nn.Pass;
+import dev.deckle.random.Generator;
 import dev.deckle.tensor.DType;
+import dev.deckle.tensor.Tensor;
+import dev.deckle.zero.Partition;
+import dev.deckle.zero.Stage;
 import dev.deckle.zero.ZeroLayout;
+import dev.deckle.zero.ZeroPlan;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
+import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestFactory;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -113,6 +130,43 @@ class PlanTest {
         assertEquals(1, run("plan", "--model", folder.toString()));
         assertEquals(1, err().lines().count(), err());
         assertTrue(err().contains(folder + "/config.json: hidden_size is missing"), err());
+    }
+
+    /// What each family asks for and the order in which it computes, on two ranks that hold shards of everything.
+    @TestFactory
+    Stream<DynamicTest> everyFamilyRunsAsPlanned() throws IOException {
+        List<Path> folders;
+        try (Stream<Path> all = Files.list(Path.of("src/test/resources/golden/hf"))) {
+            folders = all.filter(f -> !f.endsWith("llama-tied-other-head")).sorted().toList(); // tied by its config only
+        }
+        return folders.stream().map(f -> DynamicTest.dynamicTest(f.getFileName().toString(), () -> {
+            ZeroLayout layout = new ZeroLayout(DType.F32);
+            Models.describe(f, layout);
+            ZeroPlan plan = new ZeroPlan(layout, Stage.PARAMETERS, 1);
+            ThreadRanks.run(2, ranks -> assertEquals(plan.traffic(ranks.rank(), 2), trained(f, ranks)));
+        }));
+    }
+
+    private static Traffic trained(Path folder, Communicator ranks) {
+        var options = new Partition.Options(Stage.PARAMETERS, DType.F32);
+        try (Partition partition = new Partition(ranks.rank(), 2, options);
+                CausalLm model = Models.openTrainable(folder, partition)) {
+            partition.connect(ranks, Timeline.off());
+            Traffic before = ranks.traffic();
+            for (int step = 0; step < 2; step++) {
+                before = ranks.traffic();
+                try (Workspace _ = Workspace.open()) {
+                    Tensor ids = new Generator(step).randint(0, model.vocabSize(), 2, 6);
+                    partition.differentiate(() -> model.forward(ids, Pass.train(new Generator(1))).square().mean(),
+                            Tensor.full(DType.F32, 1), true);
+                    partition.sum(0, partition.gradSquares());
+                    partition.updated();
+                }
+            }
+            return ranks.traffic().since(before);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     /// The count that sizes are chosen by is that of the model.

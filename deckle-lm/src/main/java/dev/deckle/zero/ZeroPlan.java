@@ -22,7 +22,11 @@ public final class ZeroPlan {
         }
     }
 
+    /// A region of a unit; most layers are alike.
+    private record Region(DType dtype, long numel) {}
+
     private final ZeroLayout layout;
+    private final Map<Region, Long> regions = new HashMap<>(); // and how many there are
     private final Stage stage;
     private final long gradAccum;
     private final Map<Collective, Long> collectives = new HashMap<>();
@@ -36,6 +40,7 @@ public final class ZeroPlan {
                     + layout.units().size());
         }
         this.layout = layout;
+        layout.units().forEach(u -> u.forEach((t, n) -> regions.merge(new Region(t, n), 1L, Long::sum)));
         this.stage = stage;
         this.gradAccum = gradAccum;
         Rehearsal r = new Rehearsal(layout, stage);
@@ -58,15 +63,13 @@ public final class ZeroPlan {
         long values = 0;
         long gradients = 0;
         long optimizer = 0;
-        for (Map<DType, Long> unit : layout.units()) {
-            for (var region : unit.entrySet()) {
-                DType dtype = region.getKey();
-                long all = region.getValue();
-                long shard = Shard.of(all, rank, ranks).size();
-                values += (stage.divides(Stage.PARAMETERS) ? shard : all) * dtype.bytes();
-                gradients += (stage.divides(Stage.GRADIENTS) ? shard : all) * dtype.bytes();
-                optimizer += (stage.divides(Stage.OPTIMIZER) ? shard : all) * stateBytes(dtype);
-            }
+        for (var e : regions.entrySet()) {
+            DType dtype = e.getKey().dtype;
+            long all = e.getKey().numel * e.getValue();
+            long shard = Shard.of(e.getKey().numel, rank, ranks).size() * e.getValue();
+            values += (stage.divides(Stage.PARAMETERS) ? shard : all) * dtype.bytes();
+            gradients += (stage.divides(Stage.GRADIENTS) ? shard : all) * dtype.bytes();
+            optimizer += (stage.divides(Stage.OPTIMIZER) ? shard : all) * stateBytes(dtype);
         }
         return new Partition.Memory(values, gradients, optimizer, gathered, incoming);
     }
