@@ -150,16 +150,20 @@ final class ZeroStories {
     /// The cell that this comes from ends in an error: the same happens here.
     private static void notebook(Story story, Problem p) {
         Tensor loss = p.x.mean();
-        String said;
+        story.step("Why the notebook's simulation ends in an error", "compute_loss(x, params): x.mean()",
+                "Its loss does not contain the parameters, so nothing can flow back to them. Here: \"" + refused(loss)
+                        + "\".",
+                "loss", loss);
+    }
+
+    /// What a tensor without parameters behind it answers to backward().
+    private static String refused(Tensor loss) {
         try {
             loss.backward();
-            throw new IllegalStateException("a loss without parameters has a gradient");
         } catch (IllegalStateException e) {
-            said = e.getMessage();
+            return e.getMessage();
         }
-        story.step("Why the notebook's simulation ends in an error", "compute_loss(x, params): x.mean()",
-                "Its loss does not contain the parameters, so nothing can flow back to them. Here: \"" + said + "\".",
-                "loss", loss);
+        throw new AssertionError("a loss without parameters has a gradient");
     }
 
     private static void tell(Story story, Stage stage, Run[] runs, double before) {
