@@ -30,9 +30,8 @@ import picocli.CommandLine;
         sortOptions = false,
         usageHelpAutoWidth = true,
         subcommands = {
-            Train.class, Generate.class, Chat.class, Score.class, Tokenize.class, Convert.class, Explain.class,
-            Parity.class,
-            Data.class, Bench.class, Doctor.class, Completion.class
+            Train.class, Plan.class, Generate.class, Chat.class, Score.class, Tokenize.class, Convert.class,
+            Explain.class, Parity.class, Data.class, Bench.class, Doctor.class, Completion.class
         },
         synopsisSubcommandLabel = "VERB",
         commandListHeading = "%nVerbs:%n",

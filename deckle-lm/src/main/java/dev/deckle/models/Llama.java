@@ -120,6 +120,13 @@ public final class Llama implements CausalLm {
         return new Llama(config, config.json(eosTokenId), Weights.init(memory, new Generator(seed), home), memory);
     }
 
+    /// Tells a home of the parameters of such a model, which is not made.
+    public static void describe(Config config, ParameterHome home) {
+        try (ModelMemory memory = new ModelMemory()) {
+            new Llama(config, config.json(0), Weights.described(memory, home), memory);
+        }
+    }
+
     /// A model that runs with parameters that are there, by their names in a checkpoint.
     ///
     /// @param memory theirs, which the model closes

@@ -52,6 +52,25 @@ public final class Models {
         return openTrainable(folder, _ -> home);
     }
 
+    /// Tells a home of the parameters of a model, which is not made, by its `config.json`: weights need not be there.
+    ///
+    /// @throws IOException in one line naming the file, where it is missing or broken
+    /// @throws IllegalArgumentException in one line naming file, key and what was expected
+    public static void describe(Path folder, ParameterHome home) throws IOException {
+        ConfigReader config = ConfigReader.ofModel(folder);
+        Family family = family(config);
+        try (ModelMemory memory = new ModelMemory()) {
+            family.build(config, Weights.described(memory, home), memory);
+        } catch (IllegalArgumentException e) {
+            throw in(folder, e);
+        }
+    }
+
+    private static IllegalArgumentException in(Path folder, IllegalArgumentException e) {
+        String m = String.valueOf(e.getMessage());
+        return m.startsWith(folder.toString()) ? e : new IllegalArgumentException(folder + ": " + m, e);
+    }
+
     private static CausalLm openTrainable(Path folder, Function<ModelMemory, ParameterHome> home) throws IOException {
         CausalLm model =
                 open(folder, (memory, checkpoint) -> Weights.loadTrainable(memory, checkpoint, home.apply(memory)));
@@ -75,8 +94,7 @@ public final class Models {
             return family.build(config, reader.apply(memory, checkpoint), memory);
         } catch (IllegalArgumentException e) {
             memory.close();
-            String m = String.valueOf(e.getMessage());
-            throw m.startsWith(folder.toString()) ? e : new IllegalArgumentException(folder + ": " + m, e);
+            throw in(folder, e);
         } catch (IOException | RuntimeException | Error e) {
             memory.close();
             throw e;

@@ -38,7 +38,7 @@ public final class Weights {
     /// What all scopes of one model share.
     private static final class Root {
         final ModelMemory memory;
-        final Generator random; // null when loading
+        final Generator random; // null when loading, and where there are no values
         final Map<String, Tensor> checkpoint; // null when initialising
         final Optional<ParameterHome> home; // of parameters that learn
         final DType dtype; // of what is no parameter
@@ -82,6 +82,12 @@ public final class Weights {
     /// @param memory for what is no parameter
     public static Weights init(ModelMemory memory, Generator random, ParameterHome home) {
         return new Weights(new Root(memory, random, null, Optional.of(home), DType.F32), "");
+    }
+
+    /// No values at all: `home` hears of names and shapes, and what it gets has no memory behind it. What is made with
+    /// this cannot compute.
+    public static Weights described(ModelMemory memory, ParameterHome home) {
+        return new Weights(new Root(memory, null, null, Optional.of(home), DType.F32), "");
     }
 
     /// The parameters of a checkpoint, as they are mapped: for running a model. Matrices of BF16 stay so, since
@@ -165,6 +171,9 @@ public final class Weights {
     }
 
     private Tensor learned(ParameterHome home, String path, Init init, Shape shape, Kind kind) {
+        if (root.checkpoint == null && root.random == null) {
+            return home.adopt(path, NOTHING.expand(shape), kind == Kind.MATRIX);
+        }
         try (Workspace _ = Workspace.open()) { // the home copies
             Tensor values = root.checkpoint == null
                     ? filled(Tensor.empty(DType.F32, shape), init)

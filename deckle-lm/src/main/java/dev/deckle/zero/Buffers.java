@@ -16,26 +16,37 @@ import java.util.Set;
 /// Buffers that come back are kept as long as those that are asked for have their sizes, because most layers are alike
 /// and follow each other. So it never holds more than were in use at once.
 final class Buffers implements AutoCloseable {
-    /// One of them.
+    /// One of them. Its memory is taken when it is first used, so that a [Rehearsal] counts without any.
     static final class Buffer {
-        private final Arena arena = Arena.ofShared(); // the communication thread reads and writes it too
         private final MovableMemory memory = new MovableMemory("a buffer that was given back");
         private final long bytes;
-        private final long address;
+        private Arena arena; // null until it is used
+        private long address;
 
         private Buffer(long bytes) {
             this.bytes = bytes;
-            address = arena.allocate(Math.max(1, bytes), 64).address();
-            memory.placeAt(address);
         }
 
         long address() {
+            if (arena == null) {
+                arena = Arena.ofShared(); // the communication thread reads and writes it too
+                address = arena.allocate(Math.max(1, bytes), 64).address();
+                memory.placeAt(address);
+            }
             return address;
         }
 
         /// Its first elements.
         Tensor as(DType dtype, long numel) {
+            address();
             return Tensor.on(memory.part(0, bytes), 0, dtype, Shape.of(Math.toIntExact(numel)));
+        }
+
+        private void free() {
+            if (arena != null) {
+                memory.remove();
+                arena.close();
+            }
         }
     }
 
@@ -69,10 +80,14 @@ final class Buffers implements AutoCloseable {
     private void drop(Collection<Buffer> buffers) {
         for (Buffer b : buffers) {
             held -= b.bytes;
-            b.memory.remove();
-            b.arena.close();
+            b.free();
         }
         buffers.clear();
+    }
+
+    /// Bytes that are in use.
+    long used() {
+        return used.stream().mapToLong(b -> b.bytes).sum();
     }
 
     /// The most bytes that were held from the system at once.

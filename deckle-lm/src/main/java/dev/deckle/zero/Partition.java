@@ -18,7 +18,6 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.Deque;
 import java.util.HashMap;
-import java.util.HashSet;
 import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -38,9 +37,13 @@ import java.util.function.Supplier;
 /// - **Formula**: with Ψ parameters on N ranks, bytes a rank in mixed precision: 16 Ψ, 4 Ψ + 12 Ψ / N,
 ///   2 Ψ + 14 Ψ / N, 16 Ψ / N for stages 0 to 3 (2 for a BF16 weight, 2 for its gradient, 12 for master, m and v);
 ///   in F32 16 Ψ, 8 Ψ + 8 Ψ / N, 4 Ψ + 12 Ψ / N, 16 Ψ / N
+/// - **Shapes**: any; each layer's parameters lie one after another in flat memory, each at a multiple of 16 elements,
+///   and that memory is cut at multiples of 16: shards are uneven, and with few elements some are empty
 /// - **Cost**: elements a rank sends and receives in a step: 2 Ψ in stages 0 to 2 and 3 Ψ in stage 3, of which it saves
 ///   what is not used twice (an embedding's values are not read backward)
 /// - **Source**: Rajbhandari et al. 2020, "ZeRO: Memory Optimizations Toward Training Trillion Parameter Models"
+/// - **PyTorch**: `ZeroRedundancyOptimizer` for stage 1, `FullyShardedDataParallel` for stage 3; DeepSpeed's
+///   `zero_optimization.stage`
 /// - **Classic mistake**: a rank that updates its shard and forgets to send it; gradients averaged twice
 ///
 /// **Order.** A sum over ranks is made in the order of ranks, so at the same rank count the stages give the same bits.
@@ -74,13 +77,10 @@ public final class Partition implements ParameterHome, OpObserver, AutoCloseable
 
     private static final int NONE = -1;
 
-    private static final String BEFORE = "the embedding";
-    private static final String AFTER = "the head";
-
     private final Options options;
     private final Setting setting;
     private final List<Unit> units = new ArrayList<>();
-    private final Set<String> names = new HashSet<>();
+    private final UnitNames names = new UnitNames();
     private final Map<Storage, Unit> unitOf = new IdentityHashMap<>();
     private final Map<Place, Integer> followers = new HashMap<>();
     private final Deque<Unit> summing = new ArrayDeque<>();
@@ -126,34 +126,16 @@ public final class Partition implements ParameterHome, OpObserver, AutoCloseable
 
     @Override
     public Tensor adopt(String name, Tensor values, boolean matrix) {
-        String layer = layer(name);
-        if (units.isEmpty() || !units.getLast().name().equals(layer)) {
-            if (!names.add(layer)) {
-                throw new IllegalArgumentException("the parameters of " + layer + " do not follow each other (" + name
-                        + " comes later), so this model cannot be divided");
-            }
+        if (names.begins(name)) {
             if (!units.isEmpty()) {
                 units.getLast().seal();
             }
-            units.add(new Unit(layer, units.size(), setting));
+            units.add(new Unit(names.unit(), units.size(), setting));
         }
         DType dtype = matrix ? options.dtype : DType.F32;
         Tensor parameter = units.getLast().add(name, values, dtype, !options.frozen.test(name));
         unitOf.put(parameter.storage(), units.getLast());
         return parameter;
-    }
-
-    /// The part of a name up to its first number, which is a layer's; what comes before the first layer is one unit,
-    /// what comes after the last another.
-    private String layer(String name) {
-        String[] parts = name.split("\\.");
-        for (int i = 0; i < parts.length; i++) {
-            if (!parts[i].isEmpty() && parts[i].chars().allMatch(Character::isDigit)) {
-                return String.join(".", List.of(parts).subList(0, i + 1));
-            }
-        }
-        boolean beforeLayers = units.isEmpty() || units.size() == 1 && units.getFirst().name().equals(BEFORE);
-        return beforeLayers ? BEFORE : AFTER;
     }
 
     @Override
@@ -409,9 +391,16 @@ public final class Partition implements ParameterHome, OpObserver, AutoCloseable
         }
     }
 
+    /// What it keeps, and the most that was here for a moment so far.
     public Memory memory() {
         return new Memory(setting.parameters().bytes(), setting.gradients().bytes(), setting.optimizer().bytes(),
                 setting.gathered().mostHeld(), setting.incoming().mostHeld());
+    }
+
+    /// The same with what is here for a moment now.
+    public Memory memoryNow() {
+        return new Memory(setting.parameters().bytes(), setting.gradients().bytes(), setting.optimizer().bytes(),
+                setting.gathered().used(), setting.incoming().used());
     }
 
     @Override

@@ -96,9 +96,14 @@ final class Region {
         return all.size();
     }
 
+    /// Where the next parameter begins, when the one before it ends at `end`.
+    static long after(long end) {
+        return (end + ALIGNMENT - 1) & -ALIGNMENT;
+    }
+
     /// One more parameter: a tensor on this region's memory, which is there from [#seal()] on.
     Tensor add(String name, Tensor initialValues) {
-        long from = slots.isEmpty() ? 0 : (slots.getLast().range.to() + ALIGNMENT - 1) & -ALIGNMENT;
+        long from = slots.isEmpty() ? 0 : after(slots.getLast().range.to());
         Shard range = new Shard(from, from + initialValues.numel());
         Tensor parameter = Tensor.on(home.part(from * dtype.bytes(), range.size() * dtype.bytes()), 0, dtype,
                 initialValues.shape());

@@ -8,8 +8,9 @@ public final class Mistakes {
     private static final List<Exercise> EXERCISES = Stream.of(
             NetworkMistakes.exercises(), ActivationMistakes.exercises(), AttentionMistakes.exercises(),
             LatentMistakes.exercises(), CacheMistakes.exercises(), NormMistakes.exercises(), LossMistakes.exercises(),
-            RotaryMistakes.exercises(), OptimizerMistakes.exercises(), GenerationMistakes.exercises(),
-            MedianMistakes.exercises(), RandomMistakes.exercises(), AlignmentMistakes.exercises())
+            RotaryMistakes.exercises(), OptimizerMistakes.exercises(), ZeroMistakes.exercises(),
+            GenerationMistakes.exercises(), MedianMistakes.exercises(), RandomMistakes.exercises(),
+            AlignmentMistakes.exercises())
             .flatMap(List::stream)
             .toList();
 

@@ -9,9 +9,9 @@ import java.util.stream.Stream;
 public final class Parts {
     private static final List<Part> ALL = Stream
             .of(FeedForwardStories.parts(), SoftmaxStories.parts(), AttentionStories.parts(), PositionStories.parts(),
-                    NormStories.parts(), LossStories.parts(), OptimStories.parts(), DecodingStories.parts(),
-                    AlignStories.parts(),
-                    RandomStories.parts(), MedianStories.parts(), NotebookStories.parts())
+                    NormStories.parts(), LossStories.parts(), OptimStories.parts(), ZeroStories.parts(),
+                    DecodingStories.parts(), AlignStories.parts(), RandomStories.parts(), MedianStories.parts(),
+                    NotebookStories.parts())
             .flatMap(List::stream)
             .toList();
 

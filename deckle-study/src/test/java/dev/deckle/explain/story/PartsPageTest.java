@@ -25,6 +25,7 @@ class PartsPageTest {
             List.of("Formula", "Shapes", "Cost", "Source", "PyTorch", "Classic mistake");
     private static final List<String> SOURCES =
             List.of("deckle-lm/src/main/java/dev/deckle/nn", "deckle-lm/src/main/java/dev/deckle/optim",
+                    "deckle-lm/src/main/java/dev/deckle/zero",
                     "deckle-lm/src/main/java/dev/deckle/generate", "deckle-lm/src/main/java/dev/deckle/data",
                     "deckle-lm/src/main/java/dev/deckle/align", "deckle-tensor/src/main/java/dev/deckle/kernel",
                     "deckle-tensor/src/main/java/dev/deckle/random");
