@@ -142,11 +142,11 @@ public final class Run implements AutoCloseable {
                 try {
                     made[i] = builder.of(launch.ranks().get(i));
                 } catch (IOException e) {
-                    throw new UncheckedIOException(e);
+                    throw new UncheckedIOException(e.getMessage(), e);
                 }
             });
         } catch (UncheckedIOException e) {
-            throw e.getCause();
+            throw new IOException(e.getMessage(), e); // its own words, which its cause may lack
         } finally {
             Stream.of(made).filter(Objects::nonNull).forEach(loops::add); // to be closed
         }
@@ -185,11 +185,11 @@ public final class Run implements AutoCloseable {
                         Timeline.write(Path.of(trace), List.of(events));
                     }
                 } catch (IOException e) {
-                    throw new UncheckedIOException(e);
+                    throw new UncheckedIOException(e.getMessage(), e);
                 }
             });
         } catch (UncheckedIOException e) {
-            throw e.getCause();
+            throw new IOException(e.getMessage(), e); // its own words, which its cause may lack
         }
         return ended.get();
     }

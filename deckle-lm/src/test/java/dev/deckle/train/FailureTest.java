@@ -96,7 +96,7 @@ class FailureTest {
     /// A weight that one rank alone has spoilt.
     @Test
     void aWeightThatIsNotFiniteIsNamed() throws IOException {
-        try (Pretraining run = Pretraining.start(Runs.options(text, 3, 2).complete(), folder.resolve("out"),
+        try (Run run = Pretraining.start(Runs.options(text, 3, 2).complete(), folder.resolve("out"),
                 new Runs.Log())) {
             Native.setFloat(run.model().parameters().get("model.layers.1.mlp.up_proj.weight").address(), Float.NaN);
             String m = assertThrows(IllegalStateException.class, () -> run.train(() -> false)).getMessage();

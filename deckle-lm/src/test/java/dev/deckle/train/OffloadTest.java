@@ -58,7 +58,7 @@ class OffloadTest {
         Runs.train(Runs.options(text, ranks, zero), expected);
         Path out = folder.resolve("files");
         List<Path> during = new ArrayList<>();
-        try (Pretraining run = Pretraining.start(options(ranks, zero).complete(), out, new Runs.Log())) {
+        try (Run run = Pretraining.start(options(ranks, zero).complete(), out, new Runs.Log())) {
             during.addAll(files());
             assertTrue(run.train(() -> false));
             assertEquals(0, run.memory().optimizer());
@@ -84,7 +84,7 @@ class OffloadTest {
                 throw new IllegalStateException("enough");
             }
         }));
-        try (Pretraining run =
+        try (Run run =
                 Pretraining.start(options(3, 2).complete(), folder.resolve("out"), new Runs.Log(), launch)) {
             assertEquals("enough", assertThrows(IllegalStateException.class, () -> run.train(() -> false))
                     .getMessage());

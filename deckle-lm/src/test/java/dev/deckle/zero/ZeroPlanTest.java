@@ -20,6 +20,7 @@ import dev.deckle.tensor.DType;
 import dev.deckle.tensor.Functional;
 import dev.deckle.tensor.Tensor;
 import dev.deckle.train.Pretraining;
+import dev.deckle.train.Run;
 import dev.deckle.train.TrainListener;
 import dev.deckle.train.TrainOptions;
 import java.io.IOException;
@@ -145,7 +146,7 @@ class ZeroPlanTest {
             o.steps = 2;
             o.ranks = 3;
             o.zero = stage.ordinal();
-            try (Pretraining run = Pretraining.start(o.complete(), folder.resolve(stage.name()), SILENT)) {
+            try (Run run = Pretraining.start(o.complete(), folder.resolve(stage.name()), SILENT)) {
                 run.train(() -> false);
                 ZeroLayout layout = layout(Llama.Config.of(run.model().vocabSize(), 36, o.ffn_size, 2, 3, 3, 12, false),
                         DType.F32);
