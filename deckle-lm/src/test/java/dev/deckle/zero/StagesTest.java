@@ -3,13 +3,21 @@ package dev.deckle.zero;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.deckle.memory.Workspace;
+import dev.deckle.random.Generator;
 import dev.deckle.tensor.DType;
+import dev.deckle.tensor.Tensor;
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -91,6 +99,41 @@ class StagesTest {
             for (int stage = 1; stage < 4; stage++) {
                 assertTrue(same(zero, Fleet.train(job, new Fleet.Layout(ranks, stage))),
                         name + ", stage " + stage + " on " + ranks);
+            }
+        }
+    }
+
+    @Test
+    void everyFamilyCanBeDivided() throws IOException {
+        List<Path> folders;
+        try (Stream<Path> all = Files.list(CHECKPOINTS)) {
+            folders = all.filter(f -> Files.exists(f.resolve("model.safetensors"))).sorted().toList();
+        }
+        assertTrue(folders.size() > 20, folders.toString());
+        for (Path folder : folders) {
+            Fleet.Job job = Fleet.folder(folder).rows(4).steps(1);
+            Fleet.Outcome plain = Fleet.plain(job);
+            Fleet.Outcome two = Fleet.train(job, new Fleet.Layout(2, 3));
+            assertArrayEquals(plain.losses(), two.losses(), 1e-5, folder.toString());
+            assertArrayEquals(plain.norms(), two.norms(), 1e-4 * plain.norms()[0], folder.toString());
+            assertEquals(plain.weights().keySet(), two.weights().keySet());
+        }
+    }
+
+    @Test
+    void layersThatTakeTurnsAreRefused() {
+        try (Partition p = new Partition(0, 1, new Partition.Options(Stage.GRADIENTS, DType.F32))) {
+            Generator random = new Generator(1);
+            Tensor a = p.adopt("layers.0.weight", random.randn(3, 3), true);
+            Tensor b = p.adopt("layers.1.weight", random.randn(3, 3), true);
+            String late = assertThrows(IllegalArgumentException.class,
+                    () -> p.adopt("layers.0.bias", random.randn(3), false)).getMessage();
+            assertTrue(late.contains("layers.0.bias comes later"), late);
+            p.finished();
+            try (Workspace _ = Workspace.open()) {
+                String m = assertThrows(IllegalStateException.class, () -> p.differentiate(
+                        () -> a.matmul(b).matmul(a).matmul(b).sum(), Tensor.full(DType.F32, 1), true)).getMessage();
+                assertTrue(m.startsWith("a gradient came to layers.1 after"), m);
             }
         }
     }
