@@ -41,6 +41,9 @@ class CostTest {
         for (Partition.Memory m : o.memory()) {
             assertEquals(stage >= 3, m.gathered() > 0);
             assertEquals(stage >= 2, m.incoming() > 0);
+            // two layers: while one is computed the next is on its way, and the gradients of the one before
+            assertTrue(stage < 3 || m.gathered() >= 4 * 2 * LAYER, "a layer ahead");
+            assertTrue(stage < 2 || m.incoming() >= 4 * 2 * LAYER, "a layer behind");
             long layers = 4 * (EMBEDDING + 2 * LAYER + HIDDEN);
             assertTrue(m.gathered() <= layers, m.gathered() + " of " + layers + " for two layers and the embedding");
             assertTrue(m.incoming() <= layers, m.incoming() + " of " + layers + " for two layers and the embedding");
