@@ -15,5 +15,6 @@ module dev.deckle.lm {
     exports dev.deckle.train;
     exports dev.deckle.zero;
 
+    opens dev.deckle.align to com.google.gson;
     opens dev.deckle.train to com.google.gson;
 }

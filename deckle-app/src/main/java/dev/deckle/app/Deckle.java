@@ -30,7 +30,8 @@ import picocli.CommandLine;
         sortOptions = false,
         usageHelpAutoWidth = true,
         subcommands = {
-            Train.class, Plan.class, Generate.class, Chat.class, Score.class, Tokenize.class, Convert.class,
+            Train.class, Align.class, Plan.class, Generate.class, Chat.class, Score.class, Tokenize.class,
+            Convert.class,
             Explain.class, Parity.class, Data.class, Bench.class, Doctor.class, Completion.class
         },
         synopsisSubcommandLabel = "VERB",

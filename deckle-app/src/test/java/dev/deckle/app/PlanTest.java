@@ -102,7 +102,7 @@ class PlanTest {
                 err());
         List<String> last = out().lines().toList();
         assertTrue(last.getLast().startsWith(" 1,024"), out());
-        assertEquals(2, last.stream().filter(l -> l.endsWith("none")).count(), out()); // 1 and 2 ranks
+        assertEquals(1, last.stream().filter(l -> l.endsWith("none")).count(), out()); // 1 rank
         assertTrue(last.stream().allMatch(l -> l.length() <= 120), out());
         assertEquals(3, last.stream().filter(l -> l.endsWith("  fits")).count(), out());
     }

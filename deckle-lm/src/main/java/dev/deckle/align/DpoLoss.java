@@ -6,7 +6,8 @@ import dev.deckle.tensor.Tensor;
 /// the reference model stood, without a reward model.
 ///
 /// - **Formula**: d = (logp_chosen - ref_chosen) - (logp_rejected - ref_rejected); sigmoid -log s(beta d); hinge
-///   max(0, 1 - beta d); ipo (d - 1 / (2 beta))^2; robust (-(1 - e) log s(beta d) + e log s(-beta d)) / (1 - 2 e)
+///   max(0, 1 - beta d); ipo (d - 1 / (2 beta))^2; robust (-(1 - e) log s(beta d) + e log s(-beta d)) / (1 - 2 e);
+///   cdpo -(1 - e) log s(beta d) - e log s(-beta d)
 /// - **Shapes**: log-probabilities of whole completions (n); result (), the mean
 /// - **Cost**: two models on two completions a pair
 /// - **Source**: Rafailov et al. 2023; Zhao et al. 2023 (hinge); Azar et al. 2024 (IPO); Chowdhury et al. 2024 (robust)
@@ -14,13 +15,14 @@ import dev.deckle.tensor.Tensor;
 /// - **Classic mistake**: counting the prompt's tokens; ipo on sums where it takes means over tokens; gradient through
 ///   the reference
 ///
-/// @param labelSmoothing e, the share of pairs taken to be the wrong way round; only robust uses it, as in TRL
+/// @param labelSmoothing e, the share of pairs taken to be the wrong way round; only robust and cdpo use it
 public record DpoLoss(Kind kind, double beta, double labelSmoothing) {
     public enum Kind {
         SIGMOID,
         HINGE,
         IPO,
-        ROBUST
+        ROBUST,
+        CDPO
     }
 
     public DpoLoss {
@@ -41,6 +43,8 @@ public record DpoLoss(Kind kind, double beta, double labelSmoothing) {
             case ROBUST -> scaled.logSigmoid().mul(-(1 - labelSmoothing))
                     .add(scaled.neg().logSigmoid().mul(labelSmoothing))
                     .div(1 - 2 * labelSmoothing);
+            case CDPO -> scaled.logSigmoid().mul(-(1 - labelSmoothing))
+                    .sub(scaled.neg().logSigmoid().mul(labelSmoothing));
         };
         return losses.mean();
     }

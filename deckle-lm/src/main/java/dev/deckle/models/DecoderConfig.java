@@ -3,9 +3,11 @@ package dev.deckle.models;
 import com.google.gson.JsonArray;
 import com.google.gson.JsonNull;
 import com.google.gson.JsonObject;
+import com.google.gson.JsonPrimitive;
 import dev.deckle.nn.GroupedQueryAttention;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.function.IntPredicate;
 import java.util.stream.IntStream;
 
@@ -89,6 +91,13 @@ public record DecoderConfig(
             case "sliding_attention" -> window;
             default -> throw c.bad("layer_types", "full_attention or sliding_attention for each layer");
         }).toList();
+    }
+
+    /// `pad_token_id`, whose row of the embedding transformers' decoders leave without a gradient.
+    static OptionalInt paddingIndex(JsonObject config, int vocabSize) {
+        boolean there = config.get("pad_token_id") instanceof JsonPrimitive p && p.isNumber()
+                && p.getAsDouble() == p.getAsInt() && p.getAsInt() >= 0 && p.getAsInt() < vocabSize;
+        return there ? OptionalInt.of(config.get("pad_token_id").getAsInt()) : OptionalInt.empty();
     }
 
     /// Causal attention with these heads.

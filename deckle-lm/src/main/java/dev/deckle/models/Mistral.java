@@ -72,7 +72,8 @@ public final class Mistral implements CausalLm {
         Init init = Init.normal(c.initializer_range());
         RotaryEmbedding rope = config.rotary.embedding(c.head_dim(), RotaryEmbedding.Layout.HALF);
         Weights model = weights.scope("model");
-        embedTokens = new Embedding(model.scope("embed_tokens"), c.vocab_size(), c.hidden_size(), init);
+        embedTokens = new Embedding(model.scope("embed_tokens"), c.vocab_size(), c.hidden_size(), init,
+                DecoderConfig.paddingIndex(configJson, c.vocab_size()));
         for (int i = 0; i < c.num_hidden_layers(); i++) {
             layers.add(new Layer(model.scope("layers").scope(Integer.toString(i)), i, config, rope));
         }

@@ -1,16 +1,21 @@
 package dev.deckle.models;
 
 import dev.deckle.memory.ModelMemory;
+import dev.deckle.nn.Init;
 import dev.deckle.nn.ParameterHome;
 import dev.deckle.nn.Weights;
+import dev.deckle.random.Generator;
 import dev.deckle.tensor.DType;
+import dev.deckle.tensor.Shape;
 import dev.deckle.tensor.Tensor;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
 import java.util.function.BiFunction;
+import java.util.function.Consumer;
 import java.util.function.Function;
 
 /// The families of models by the `model_type` of their `config.json`, and how a folder is opened.
@@ -71,6 +76,63 @@ public final class Models {
         return m.startsWith(folder.toString()) ? e : new IllegalArgumentException(folder + ": " + m, e);
     }
 
+    /// What a model of a folder takes.
+    public record Limits(int vocabSize, int maxPositionEmbeddings) {}
+
+    /// From its `config.json` alone.
+    public static Limits limits(Path folder) throws IOException {
+        ConfigReader config = ConfigReader.ofModel(folder);
+        family(config);
+        String positions = config.has("n_positions") ? "n_positions" : "max_position_embeddings";
+        return new Limits(config.integer("vocab_size", 1, Integer.MAX_VALUE),
+                config.integer(positions, 1, Integer.MAX_VALUE, 2048));
+    }
+
+    /// Opens a model folder as a classifier of one label, with trainable copies of the weights that live in a home of
+    /// their own. Where the folder holds a model with a head, that is left out, and the score's weights are drawn.
+    ///
+    /// @param seed of the score's first weights, where the folder has none
+    public static SequenceClassifier openClassifier(Path folder, ParameterHome home, long seed) throws IOException {
+        return classifier(folder, (memory, checkpoint) -> Weights.loadTrainable(memory, checkpoint, home),
+                (values, hidden) -> {
+                    Tensor first = Tensor.empty(DType.F32, Shape.of(1, hidden));
+                    Init.normal(0.02).fill(first, new Generator(seed));
+                    return home.adopt("score.weight", values.orElse(first), true);
+                });
+    }
+
+    /// Opens a classifier of one label for running.
+    ///
+    /// @throws IllegalArgumentException if the folder holds no score
+    public static SequenceClassifier openClassifier(Path folder) throws IOException {
+        return classifier(folder, Weights::load, (values, hidden) -> values.orElseThrow(
+                () -> new IllegalArgumentException(folder + ": score.weight (1, " + hidden + ") is missing: no model "
+                        + "that judges (deckle align reward makes one)")));
+    }
+
+    private static SequenceClassifier classifier(
+            Path folder, BiFunction<ModelMemory, Map<String, Tensor>, Weights> reader,
+            BiFunction<Optional<Tensor>, Integer, Tensor> score) throws IOException {
+        ConfigReader config = ConfigReader.ofModel(folder);
+        int hidden = config.integer(config.has("n_embd") ? "n_embd" : "hidden_size", 1, 1 << 20);
+        boolean tied = config.flag("tie_word_embeddings", true);
+        Tensor[] scoreWeight = new Tensor[1];
+        CausalLm decoder = open(folder, c -> c.json().addProperty("tie_word_embeddings", true), // it needs no head
+                (memory, checkpoint) -> {
+                    Map<String, Tensor> weights = new LinkedHashMap<>(checkpoint);
+                    weights.remove("lm_head.weight");
+                    Tensor own = weights.remove("score.weight");
+                    if (own != null && !own.shape().equals(Shape.of(1, hidden))) {
+                        throw new IllegalArgumentException("score.weight is " + own.shape() + ", (1, " + hidden
+                                + ") expected");
+                    }
+                    scoreWeight[0] = score.apply(Optional.ofNullable(own), hidden);
+                    return reader.apply(memory, weights);
+                });
+        decoder.configJson().addProperty("tie_word_embeddings", tied);
+        return new SequenceClassifier(decoder, scoreWeight[0]);
+    }
+
     private static CausalLm openTrainable(Path folder, Function<ModelMemory, ParameterHome> home) throws IOException {
         CausalLm model =
                 open(folder, (memory, checkpoint) -> Weights.loadTrainable(memory, checkpoint, home.apply(memory)));
@@ -81,7 +143,14 @@ public final class Models {
 
     private static CausalLm open(Path folder, BiFunction<ModelMemory, Map<String, Tensor>, Weights> reader)
             throws IOException {
+        return open(folder, _ -> {}, reader);
+    }
+
+    private static CausalLm open(
+            Path folder, Consumer<ConfigReader> change, BiFunction<ModelMemory, Map<String, Tensor>, Weights> reader)
+            throws IOException {
         ConfigReader config = ConfigReader.ofModel(folder);
+        change.accept(config);
         Family family = family(config);
         ModelMemory memory = new ModelMemory();
         try {

@@ -29,12 +29,12 @@ import java.util.stream.Stream;
 /// A checkpoint is a folder, `checkpoints/step-0000040`, written under another name, synced, then renamed: one with
 /// such a name is whole. It is a model folder itself. The two newest are kept.
 ///
-record Checkpoint(Path folder, State state) {
+public record Checkpoint(Path folder, State state) {
     /// @param step optimizer steps that were made
     /// @param seconds how long the run had trained
     /// @param dataChecksum of the tokens that it is trained on and judged by
     /// @param options the run's options
-    record State(long step, double seconds, long dataChecksum, JsonObject options) {
+    public record State(long step, double seconds, long dataChecksum, JsonObject options) {
         JsonObject json() {
             JsonObject o = new JsonObject();
             o.addProperty("step", step);
@@ -97,7 +97,9 @@ record Checkpoint(Path folder, State state) {
             }
             for (String name : List.of("config.json", "generation_config.json", "tokenizer.json",
                     "tokenizer_config.json")) {
-                AtomicFile.write(making.resolve(name), Files.readAllBytes(run.file(name)));
+                if (Files.exists(run.file(name))) { // a model of ids alone has no tokenizer
+                    AtomicFile.write(making.resolve(name), Files.readAllBytes(run.file(name)));
+                }
             }
             AtomicFile.write(making.resolve("state.json"),
                     new GsonBuilder().setPrettyPrinting().create().toJson(state.json()) + "\n");
@@ -138,7 +140,7 @@ record Checkpoint(Path folder, State state) {
     }
 
     /// The newest one of a run that is to go on.
-    static Checkpoint toResume(Path run) throws IOException {
+    public static Checkpoint toResume(Path run) throws IOException {
         return newest(run).orElseThrow(() -> new IOException(run + ": holds no checkpoint to resume from"
                 + (Files.exists(run.resolve("metrics.jsonl"))
                         ? ": the run ended before its first one; start it anew with another --out"

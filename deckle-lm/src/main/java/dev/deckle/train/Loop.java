@@ -29,13 +29,13 @@ import java.util.stream.Stream;
 /// stream gives and how fast it learns are functions of these, so resuming needs little else but weights and moments.
 ///
 /// What a clock or a user decides the first rank decides for all.
-final class Loop implements AutoCloseable {
+public final class Loop implements AutoCloseable {
     private static final Duration EVALUATE = Duration.ofSeconds(25);
     private static final Duration SAVE = Duration.ofSeconds(60);
 
     /// The learning rate of a step.
     @FunctionalInterface
-    interface Schedule {
+    public interface Schedule {
         /// @param progress of the run, from 0 to 1
         double at(long step, double progress);
     }
@@ -45,7 +45,7 @@ final class Loop implements AutoCloseable {
     /// @param evalEvery steps between evaluations; 0: every 25 seconds
     /// @param saveEvery steps between checkpoints; 0: every minute
     /// @param json all of the run's options, for its checkpoints
-    record Options(
+    public record Options(
             Path folder, long steps, double minutes, Schedule schedule, double gradClip, AdamW.Options adamw,
             int evalEvery, int saveEvery, JsonObject json) {}
 
@@ -76,7 +76,7 @@ final class Loop implements AutoCloseable {
     private Traffic stepTraffic = Traffic.NONE;
 
     /// @param partition the home of the model's parameters; this and the model are closed with the loop
-    Loop(Options options, CausalLm model, Partition partition, Task task) {
+    public Loop(Options options, CausalLm model, Partition partition, Task task) {
         this.options = options;
         this.model = model;
         this.partition = partition;
@@ -87,7 +87,7 @@ final class Loop implements AutoCloseable {
     /// Goes on from a checkpoint.
     ///
     /// @throws IllegalArgumentException if the data is no longer what the run was trained on
-    void restore(Checkpoint checkpoint) throws IOException {
+    public void restore(Checkpoint checkpoint) throws IOException {
         if (checkpoint.state().dataChecksum() != task.checksum()) {
             throw new IllegalArgumentException(options.folder + ": the data has changed since the run began: "
                     + "to train on other text, start a new run with --init " + options.folder);

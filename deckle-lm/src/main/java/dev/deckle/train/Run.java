@@ -27,13 +27,13 @@ import java.util.stream.Stream;
 public final class Run implements AutoCloseable {
     /// Makes what the ranks share, and then [#loops] of them.
     @FunctionalInterface
-    interface Preparation {
+    public interface Preparation {
         void of(Run run) throws IOException;
     }
 
     /// Makes the loop of one rank.
     @FunctionalInterface
-    interface Builder {
+    public interface Builder {
         Loop of(int rank) throws IOException;
     }
 
@@ -61,7 +61,7 @@ public final class Run implements AutoCloseable {
     ///
     /// @param steps at which it ends; 0 where the clock ends it
     /// @param trace the file for a Chrome trace, or empty
-    static Run start(
+    public static Run start(
             Path out, Launch launch, TrainListener listener, long steps, String trace, Preparation preparation)
             throws IOException {
         Optional<RunFolder> folder = launch.ranks().contains(0) ? Optional.of(RunFolder.create(out)) : Optional.empty();
@@ -79,7 +79,7 @@ public final class Run implements AutoCloseable {
     }
 
     /// One that goes on in its folder.
-    static Run resume(
+    public static Run resume(
             Path out, Optional<RunFolder> folder, Launch launch, TrainListener listener, long steps, String trace,
             Preparation preparation) throws IOException {
         Run run = new Run(out, folder, launch, listener, steps, trace);
@@ -123,19 +123,20 @@ public final class Run implements AutoCloseable {
     private String places() {
         int threads = Team.shared().threads();
         return launch.worldSize() == 1 ? threads + " threads"
-                : launch.worldSize() + " ranks " + (launch.others().isPresent()
-                        ? "as processes, this one of " + threads + " threads"
-                        : "on " + threads + " threads");
+                : launch.worldSize() + " ranks (ZeRO stage " + loops.getFirst().partition().stage().ordinal() + ") "
+                        + (launch.others().isPresent()
+                                ? "as processes, this one of " + threads + " threads"
+                                : "on " + threads + " threads");
     }
 
     /// What all ranks use and the run closes.
-    <T extends AutoCloseable> T share(T resource) {
+    public <T extends AutoCloseable> T share(T resource) {
         shared.add(resource);
         return resource;
     }
 
     /// Makes the loops of this process's ranks, side by side.
-    void loops(Builder builder) throws IOException {
+    public void loops(Builder builder) throws IOException {
         Loop[] made = new Loop[launch.ranks().size()];
         try {
             Team.shared().parallelFor(made.length, i -> {
@@ -146,10 +147,16 @@ public final class Run implements AutoCloseable {
                 }
             });
         } catch (UncheckedIOException e) {
-            throw new IOException(e.getMessage(), e); // its own words, which its cause may lack
+            throw said(e);
         } finally {
             Stream.of(made).filter(Objects::nonNull).forEach(loops::add); // to be closed
         }
+    }
+
+    /// With its own words, if it has any that its cause lacks.
+    private static IOException said(UncheckedIOException e) {
+        IOException cause = e.getCause();
+        return cause.toString().equals(e.getMessage()) ? cause : new IOException(e.getMessage(), cause);
     }
 
     /// How many ranks there are in all.
@@ -158,7 +165,7 @@ public final class Run implements AutoCloseable {
     }
 
     /// Where the first rank keeps the run; empty if that is elsewhere.
-    Optional<RunFolder> runFolder() {
+    public Optional<RunFolder> runFolder() {
         return folder;
     }
 
@@ -189,7 +196,7 @@ public final class Run implements AutoCloseable {
                 }
             });
         } catch (UncheckedIOException e) {
-            throw new IOException(e.getMessage(), e); // its own words, which its cause may lack
+            throw said(e);
         }
         return ended.get();
     }

@@ -110,7 +110,7 @@ public final class RunFolder implements AutoCloseable {
     /// Writes the files that make the run folder a Hugging Face model folder; the weights come with each checkpoint.
     ///
     /// @param init the folder of the model that is trained on, empty for a new one
-    void describe(CausalLm model, Tokenizer tokenizer, String init) throws IOException {
+    public void describe(CausalLm model, Tokenizer tokenizer, String init) throws IOException {
         var gson = new GsonBuilder().setPrettyPrinting().serializeNulls().create();
         AtomicFile.write(file("config.json"), gson.toJson(model.configJson()) + "\n");
         if (!init.isEmpty()) {

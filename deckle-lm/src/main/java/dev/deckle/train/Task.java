@@ -15,7 +15,7 @@ import java.util.function.Supplier;
 ///
 /// What it gives is a function of the step, the seed and the weights alone; whatever else it remembers it saves with
 /// each checkpoint.
-interface Task {
+public interface Task {
     /// A part of a step's loss.
     ///
     /// @param loss computes it, a single number

@@ -108,6 +108,10 @@ public final class Partition implements ParameterHome, OpObserver, AutoCloseable
         }
     }
 
+    public Stage stage() {
+        return options.stage;
+    }
+
     /// What it talks to the others with: to be given before anything is computed.
     public void connect(Communicator communicator, Timeline timeline) {
         if (communicator.rank() != setting.rank() || communicator.worldSize() != setting.ranks()) {

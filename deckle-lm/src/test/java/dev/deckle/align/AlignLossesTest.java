@@ -46,6 +46,7 @@ class AlignLossesTest {
                 case HINGE -> Math.max(0, 1 - beta * d);
                 case IPO -> Math.pow(d - 1 / (2 * beta), 2);
                 case ROBUST -> (-(1 - e) * logSigmoid(beta * d) + e * logSigmoid(-beta * d)) / (1 - 2 * e);
+                case CDPO -> -(1 - e) * logSigmoid(beta * d) - e * logSigmoid(-beta * d);
             };
         }
         DpoLoss loss = new DpoLoss(kind, beta, e);

@@ -1,0 +1,136 @@
+package dev.deckle.app;
+
+import dev.deckle.distributed.Traffic;
+import dev.deckle.kernel.Team;
+import dev.deckle.memory.Workspace;
+import dev.deckle.train.Run;
+import dev.deckle.train.TrainListener;
+import dev.deckle.zero.Partition;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+
+/// What the user sees of a run.
+final class RunProgress implements TrainListener {
+    /// Prepares a run that tells `progress` of itself.
+    @FunctionalInterface
+    interface Preparation {
+        Run of(RunProgress progress) throws IOException;
+    }
+
+    private final Console console;
+    private final LiveLine live;
+    private final String next;
+    private final String onward;
+    private final long began = System.nanoTime();
+    private Optional<Step> last = Optional.empty();
+    private double tokensPerSecond;
+    private boolean drawable = true;
+    private Path folder; // these two are known once the run is prepared, before its first step
+    private long steps;
+
+    private RunProgress(Console console, String next, String onward) {
+        this.console = console;
+        this.next = next;
+        this.onward = onward;
+        live = console.live();
+    }
+
+    /// Prepares a run and trains it, to its end or until the user interrupts it.
+    ///
+    /// @param next what to do with the folder `%s` of a run that ended
+    /// @param onward how to go on with one that was interrupted
+    static void follow(Console console, String next, String onward, Preparation preparation) throws IOException {
+        RunProgress progress = new RunProgress(console, next, onward);
+        try (Run run = preparation.of(progress)) {
+            progress.begin(run);
+            boolean ended = Interruption.watched(run::train);
+            progress.finish(run, ended);
+        }
+    }
+
+    private void begin(Run run) {
+        folder = run.folder();
+        steps = run.steps();
+    }
+
+    @Override
+    public void note(String line) {
+        console.log(line);
+    }
+
+    @Override
+    public void step(Step s) {
+        double rate = s.metric("tok_per_s").orElse(0);
+        tokensPerSecond = last.isEmpty() ? rate : 0.9 * tokensPerSecond + 0.1 * rate;
+        last = Optional.of(s);
+        live.update(s.step(), steps, s.loss(), tokensPerSecond, s.left());
+        if (console.json()) {
+            console.emit(s.json());
+        }
+        s.metric("val_loss").ifPresent(loss -> console.log(String.format("step %,d: held-out loss %.3f", s.step(), loss)
+                + (s.metric("val_bpb").isEmpty() ? ""
+                        : String.format(", %.3f bits per byte", s.metric("val_bpb").getAsDouble()))));
+    }
+
+    @Override
+    public void sample(long step, String text) {
+        draw();
+        console.log(text.strip().replaceAll("(?m)^", "    | "));
+    }
+
+    /// Draws `loss.png`. A picture that cannot be drawn is no reason to lose the run: it is told once.
+    private void draw() {
+        if (drawable) {
+            try {
+                LossChart.of(folder.resolve("metrics.jsonl"))
+                        .write(folder.resolve("loss.png"), folder.getFileName().toString());
+            } catch (IOException | UncheckedIOException e) {
+                drawable = false;
+                console.log(Errors.message(e));
+            }
+        }
+    }
+
+    private void finish(Run run, boolean ended) {
+        live.close();
+        draw();
+        console.log("");
+        console.log(String.format("%s after %,d steps, %s: %s", ended ? "Done" : "Interrupted",
+                run.step(),
+                LiveLine.span(Duration.ofNanos(System.nanoTime() - began)), run.folder()));
+        console.log(String.format("  a Hugging Face model folder of %,d parameters; loss.png, metrics.jsonl and "
+                + "TensorBoard events beside it", run.model().parameterCount()));
+        memory(run).forEach(line -> console.log("  " + line));
+        console.log("Next:  ./deckle " + String.format(next, run.folder()));
+        if (!ended) {
+            console.log("       ./deckle " + String.format(onward, run.folder()));
+        }
+    }
+
+    /// What a rank held and sent.
+    private static List<String> memory(Run run) {
+        Partition.Memory m = run.memory();
+        List<String> lines = new ArrayList<>();
+        lines.add(String.format("memory%s: %,.1f MB weights, %,.1f MB gradients, %,.1f MB optimizer%s, at most "
+                + "%,.1f MB for a step, %d threads", run.ranks() > 1 ? " of rank 0" : "", m.parameters() / 1e6,
+                m.gradients() / 1e6, m.optimizer() / 1e6,
+                m.gathered() + m.incoming() == 0 ? ""
+                        : String.format(", %,.1f MB for layers gathered or summed", (m.gathered() + m.incoming())
+                                / 1e6),
+                Workspace.highWaterMark() / 1e6, Team.shared().threads()));
+        if (run.ranks() > 1) {
+            Traffic.Count sent = run.traffic().total();
+            lines.add(String.format("communication of a step: %,d elements in %,d calls, %,.1f MB sent by rank 0%s",
+                    sent.elements(), sent.calls(), sent.bytes() / 1e6,
+                    run.hidden().isEmpty() ? ""
+                            : String.format(", %.0f %% of its time behind computation",
+                                    100 * run.hidden().getAsDouble())));
+        }
+        return lines;
+    }
+}

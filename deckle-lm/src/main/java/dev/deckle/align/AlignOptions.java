@@ -1,0 +1,251 @@
+package dev.deckle.align;
+
+import com.google.gson.Gson;
+import com.google.gson.GsonBuilder;
+import com.google.gson.JsonObject;
+import com.google.gson.JsonParseException;
+import dev.deckle.optim.AdamW;
+import dev.deckle.optim.CosineSchedule;
+import dev.deckle.tensor.DType;
+import dev.deckle.train.Loop;
+import dev.deckle.zero.Partition;
+import dev.deckle.zero.Stage;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/// Everything that decides about an alignment run: plain fields, named as the flags of `deckle align`. Defaults are
+/// TRL's.
+public final class AlignOptions {
+    /// What a model is aligned by.
+    public enum Method {
+        /// Supervised fine-tuning: completions are learned as they are.
+        SFT(2e-5),
+        /// A reward model from pairs.
+        REWARD(1e-4),
+        /// Direct preference optimisation from pairs.
+        DPO(1e-6),
+        /// Group relative policy optimisation and its kin, from prompts and rewards.
+        GRPO(1e-6),
+        /// Proximal policy optimisation, from prompts and rewards.
+        PPO(3e-6);
+
+        private final double lr;
+
+        Method(double lr) {
+            this.lr = lr;
+        }
+
+        /// As a word of the command.
+        public String word() {
+            return name().toLowerCase(java.util.Locale.ROOT);
+        }
+    }
+
+    private static final Gson GSON =
+            new GsonBuilder().setPrettyPrinting().serializeNulls().disableHtmlEscaping().create();
+    private static final Map<Method, List<String>> LOSSES = Map.of(
+            Method.DPO, List.of("sigmoid", "hinge", "ipo", "robust", "cdpo"),
+            Method.GRPO, List.of("grpo", "dr_grpo", "dapo", "gspo", "bnpo"));
+
+    public Method method;
+
+    /// The model folder that it starts from, which is also the reference.
+    public String model = "";
+
+    /// JSON lines.
+    public String data = "";
+
+    /// JSON lines of rollouts that were recorded, in place of data.
+    public String rollouts = "";
+
+    /// Optimizer steps.
+    public long steps = 100;
+
+    /// Rows in a micro-batch; for grpo and ppo completions in a step.
+    public int batch_size = 8;
+
+    /// Micro-batches in a step.
+    public int grad_accum = 1;
+
+    /// Negative: the method's default.
+    public double lr = -1;
+
+    /// constant, linear or cosine, after the warm-up.
+    public String lr_schedule = "linear";
+
+    public int warmup_steps;
+    public double weight_decay;
+    public double grad_clip = 1;
+    public double adam_beta1 = 0.9;
+    public double adam_beta2 = 0.999;
+    public double adam_eps = 1e-8;
+
+    /// Tokens in a sequence; longer ones are cut.
+    public int max_length = 1024;
+
+    public boolean shuffle = true;
+    public long seed = 1;
+    public String dtype = "f32";
+
+    /// The variant of the method; empty for its first.
+    public String loss = "";
+
+    /// Weight of the reference; negative: 0.1 for dpo, 0 for grpo, 0.05 for ppo.
+    public double beta = -1;
+
+    public double label_smoothing;
+
+    /// Completions of each prompt.
+    public int group_size = 8;
+
+    /// Optimizer steps on each batch of rollouts.
+    public int iterations = 1;
+
+    public double epsilon = 0.2;
+
+    /// Negative: as `epsilon`.
+    public double epsilon_high = -1;
+
+    /// Rollouts are drawn at it.
+    public double temperature = 1;
+
+    public int max_new_tokens = 256;
+
+    public int ranks = 1;
+    public int zero;
+    public String offload = "";
+    public transient String trace = "";
+
+    /// Steps between evaluations; 0: every 25 seconds.
+    public int eval_every;
+
+    /// Steps between checkpoints; 0: every minute.
+    public int save_every;
+
+    public AlignOptions(Method method) {
+        this.method = method;
+    }
+
+    /// Fills in what follows from other options, and checks them all.
+    ///
+    /// @throws IllegalArgumentException in one line that names the flag, what was given and what was expected
+    public AlignOptions complete() {
+        require(data.isEmpty() != rollouts.isEmpty(), "--data FILE is needed" + (method == Method.GRPO
+                ? ", or --rollouts FILE, and only one of them"
+                : ""));
+        require(rollouts.isEmpty() || method == Method.GRPO, "--rollouts goes with grpo alone");
+        require(steps > 0, "--steps must be positive, not " + steps);
+        positive("--batch-size", batch_size);
+        positive("--grad-accum", grad_accum);
+        lr = lr < 0 ? method.lr : lr;
+        require(lr > 0 && lr < 10, "--lr must be above 0 and below 10, not " + lr);
+        require(List.of("constant", "linear", "cosine").contains(lr_schedule),
+                "--lr-schedule must be constant, linear or cosine, not " + lr_schedule);
+        require(warmup_steps >= 0, "--warmup-steps must not be negative, not " + warmup_steps);
+        require(weight_decay >= 0 && weight_decay < 10, "--weight-decay must be from 0 to 10, not " + weight_decay);
+        require(grad_clip >= 0 && grad_clip < 1e30, "--grad-clip must be from 0 to 1e30, not " + grad_clip);
+        require(adam_beta1 >= 0 && adam_beta1 < 1, "--adam-beta1 must be at least 0 and below 1, not " + adam_beta1);
+        require(adam_beta2 >= 0 && adam_beta2 < 1, "--adam-beta2 must be at least 0 and below 1, not " + adam_beta2);
+        require(adam_eps > 0 && adam_eps < 1, "--adam-eps must be above 0 and below 1, not " + adam_eps);
+        require(max_length > 1, "--max-length must be at least 2, not " + max_length);
+        require(dtype.equals("f32") || dtype.equals("bf16"), "--dtype must be f32 or bf16, not " + dtype);
+        List<String> losses = LOSSES.getOrDefault(method, List.of(""));
+        loss = loss.isEmpty() ? losses.getFirst() : loss;
+        require(losses.contains(loss), losses.equals(List.of(""))
+                ? "--loss: " + method.word() + " has one loss alone"
+                : "--loss must be one of " + String.join(", ", losses) + ", not " + loss);
+        beta = beta >= 0 ? beta
+                : switch (method) {
+                    case DPO -> 0.1;
+                    case PPO -> 0.05;
+                    case SFT, REWARD, GRPO -> 0;
+                };
+        require(method != Method.DPO || beta > 0, "--beta must be above 0 for dpo, not " + beta);
+        require(beta < 1e6, "--beta must be below 1e6, not " + beta);
+        require(label_smoothing >= 0 && label_smoothing < 0.5,
+                "--label-smoothing must be at least 0 and below 0.5, not " + label_smoothing);
+        positive("--group-size", group_size);
+        positive("--iterations", iterations);
+        positive("--max-new-tokens", max_new_tokens);
+        epsilon_high = epsilon_high < 0 ? epsilon : epsilon_high;
+        require(epsilon >= 0 && epsilon < 1, "--epsilon must be at least 0 and below 1, not " + epsilon);
+        require(epsilon_high < 100, "--epsilon-high must be below 100, not " + epsilon_high);
+        require(temperature > 0 && temperature < 100,
+                "--temperature must be above 0 and below 100, not " + temperature);
+        positive("--ranks", ranks);
+        Stage.of(zero);
+        if (method == Method.GRPO || method == Method.PPO) {
+            require(method == Method.PPO || group_size > 1, "--group-size must be at least 2, not " + group_size);
+            require(method == Method.PPO || batch_size % group_size == 0, "--batch-size " + batch_size
+                    + " must be a multiple of --group-size " + group_size);
+            require(batch_size % (ranks * grad_accum) == 0, "--batch-size " + batch_size + " must be a multiple of the "
+                    + ranks + " ranks times --grad-accum " + grad_accum + ", which share its rows");
+        } else {
+            require(batch_size % ranks == 0, "--batch-size " + batch_size + " must be a multiple of the " + ranks
+                    + " ranks, which share its rows");
+        }
+        return this;
+    }
+
+    private static void positive(String flag, int value) {
+        require(value > 0, flag + " must be positive, not " + value);
+    }
+
+    private static void require(boolean holds, String otherwise) {
+        if (!holds) {
+            throw new IllegalArgumentException(otherwise);
+        }
+    }
+
+    /// The learning rate of a step (0, 1, ...), as Hugging Face's schedules have it.
+    double rate(long step) {
+        if (step < warmup_steps) {
+            return lr * step / warmup_steps;
+        }
+        return switch (lr_schedule) {
+            case "constant" -> lr;
+            case "linear" -> lr * (steps - step) / Math.max(1, steps - warmup_steps);
+            default -> new CosineSchedule(lr, 0, warmup_steps).at(step, steps);
+        };
+    }
+
+    Loop.Options loop(Path folder) {
+        return new Loop.Options(folder, steps, 0, (step, _) -> rate(step), grad_clip,
+                new AdamW.Options(adam_beta1, adam_beta2, adam_eps, weight_decay), eval_every, save_every, json());
+    }
+
+    Partition.Options partition() {
+        return new Partition.Options(Stage.of(zero), dtype.equals("bf16") ? DType.BF16 : DType.F32, _ -> false,
+                offload.isEmpty() ? Optional.empty() : Optional.of(Path.of(offload)));
+    }
+
+    /// The rows of a step's micro-batches on all ranks.
+    List<Long> positions(long step, int microBatch) {
+        List<Long> all = new ArrayList<>();
+        long first = (step * grad_accum + microBatch) * batch_size;
+        for (int i = 0; i < batch_size; i++) {
+            all.add(first + i);
+        }
+        return all;
+    }
+
+    /// As JSON, for a checkpoint.
+    public JsonObject json() {
+        return GSON.toJsonTree(this).getAsJsonObject();
+    }
+
+    static AlignOptions read(JsonObject json) {
+        try {
+            AlignOptions o = GSON.fromJson(json, AlignOptions.class);
+            if (o == null || o.method == null) {
+                throw new IllegalArgumentException("options: those of an alignment run are expected");
+            }
+            return o;
+        } catch (JsonParseException e) {
+            throw new IllegalArgumentException("options: " + e.getMessage(), e);
+        }
+    }
+}

@@ -1,0 +1,71 @@
+package dev.deckle.align;
+
+import dev.deckle.distributed.Communicator;
+import dev.deckle.models.CausalLm;
+import dev.deckle.tensor.Tensor;
+import dev.deckle.train.Task;
+import dev.deckle.zero.Partition;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/// What all methods share: the model, this rank's part of the rows, and sums for the metrics of a step.
+abstract class AlignTask implements Task {
+    final AlignOptions options;
+    final CausalLm model;
+    private final long checksum;
+    private final Map<String, Double> sums = new LinkedHashMap<>(); // of this rank, in this step
+    Communicator ranks;
+    Partition partition;
+
+    /// @param checksum of the data
+    AlignTask(AlignOptions options, CausalLm model, long checksum) {
+        this.options = options;
+        this.model = model;
+        this.checksum = checksum;
+    }
+
+    @Override
+    public void connect(Communicator ranks, Partition partition) {
+        this.ranks = ranks;
+        this.partition = partition;
+    }
+
+    /// This rank's part of the rows of a micro-batch.
+    <R> List<R> mine(List<R> all) {
+        int each = all.size() / ranks.worldSize();
+        return all.subList(ranks.rank() * each, (ranks.rank() + 1) * each);
+    }
+
+    /// The rows of a step's micro-batch, on all ranks.
+    static <R> List<R> rows(List<R> data, Order order, List<Long> positions) {
+        return positions.stream().map(p -> data.get(order.row(p))).toList();
+    }
+
+    /// Counts a number for the metrics of this step; the ranks' are added up.
+    void count(String name, double value) {
+        sums.merge(name, value, Double::sum);
+    }
+
+    /// Counts what a tensor sums to.
+    void count(String name, Tensor values) {
+        count(name, values.detach().sum().item());
+    }
+
+    /// What was counted in this step on all ranks; then counting begins anew. Every rank has counted the same names.
+    Map<String, Double> counted() {
+        List<String> names = List.copyOf(sums.keySet());
+        double[] all = partition.sum(names.stream().mapToDouble(sums::get).toArray());
+        Map<String, Double> total = new LinkedHashMap<>();
+        for (int i = 0; i < all.length; i++) {
+            total.put(names.get(i), all[i]);
+        }
+        sums.clear();
+        return total;
+    }
+
+    @Override
+    public long checksum() {
+        return checksum;
+    }
+}

@@ -1,0 +1,190 @@
+package dev.deckle.align;
+
+import dev.deckle.chat.ChatTemplate;
+import dev.deckle.models.CausalLm;
+import dev.deckle.models.Models;
+import dev.deckle.models.SequenceClassifier;
+import dev.deckle.tokenizer.Tokenizer;
+import dev.deckle.train.Checkpoint;
+import dev.deckle.train.Launch;
+import dev.deckle.train.Loop;
+import dev.deckle.train.Run;
+import dev.deckle.train.RunFolder;
+import dev.deckle.train.TrainListener;
+import dev.deckle.zero.Partition;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Optional;
+import java.util.function.UnaryOperator;
+import java.util.zip.CRC32C;
+
+/// Alignment: from a trained model and a data set to a [Run] that makes a policy, or a reward model, of it.
+/// ```java
+/// AlignOptions o = new AlignOptions(AlignOptions.Method.DPO);
+/// o.model = "runs/ten";
+/// o.data = "pairs.jsonl";
+/// try (Run run = Alignment.start(o.complete(), Path.of("runs/aligned"), listener)) {
+///     run.train(() -> false);
+/// }
+/// ```
+public final class Alignment {
+    private final AlignOptions options;
+    private final TrainListener listener;
+    private final Path path;
+    private final Path model;
+    private final Optional<Checkpoint> from;
+    private long checksum;
+
+    private Alignment(AlignOptions options, TrainListener listener, Path path, Optional<Checkpoint> from) {
+        this.options = options;
+        this.listener = listener;
+        this.path = path;
+        this.from = from;
+        model = Path.of(options.model);
+    }
+
+    /// Prepares a new run in `out`, its ranks as threads of this process.
+    ///
+    /// @throws IOException in one line, if the folder, the model or the data will not do
+    /// @throws IllegalArgumentException in one line, if options do not fit each other or the data
+    public static Run start(AlignOptions options, Path out, TrainListener listener) throws IOException {
+        return start(options, out, listener, Launch.threads(options.ranks));
+    }
+
+    /// The same with ranks elsewhere too: every process calls it.
+    public static Run start(AlignOptions options, Path out, TrainListener listener, Launch launch) throws IOException {
+        Alignment a = new Alignment(options, listener, out, Optional.empty());
+        return Run.start(out, launch, listener, options.steps, options.trace, a::prepare);
+    }
+
+    /// Prepares to go on with a run from its newest checkpoint, with the options that `change` makes of its own.
+    ///
+    /// @param elsewhere empty where all ranks are threads of this process
+    public static Run resume(
+            Path out, UnaryOperator<AlignOptions> change, TrainListener listener, Optional<Launch> elsewhere)
+            throws IOException {
+        boolean first = elsewhere.isEmpty() || elsewhere.get().ranks().contains(0);
+        Optional<RunFolder> folder = first ? Optional.of(RunFolder.resume(out)) : Optional.empty();
+        try {
+            Checkpoint c = Checkpoint.toResume(out);
+            AlignOptions options = change.apply(AlignOptions.read(c.state().options())).complete();
+            if (options.steps < c.state().step()) {
+                throw new IllegalArgumentException(
+                        "--steps " + options.steps + ": the run is at step " + c.state().step() + " already");
+            }
+            Alignment a = new Alignment(options, listener, out, Optional.of(c));
+            return Run.resume(out, folder, elsewhere.orElse(Launch.threads(options.ranks)), listener, options.steps,
+                    options.trace, a::prepare);
+        } catch (IOException | RuntimeException | Error e) {
+            if (folder.isPresent()) {
+                folder.get().close();
+            }
+            throw e;
+        }
+    }
+
+    private void prepare(Run run) throws IOException {
+        Path data = Path.of(options.data.isEmpty() ? options.rollouts : options.data);
+        checksum = checksum(data);
+        Models.Limits limits = Models.limits(model);
+        Optional<Tokenizer> tokenizer = Files.exists(model.resolve("tokenizer.json"))
+                ? Optional.of(Tokenizer.load(model))
+                : Optional.empty();
+        Rows rows = new Rows(data, tokenizer, template(), limits.vocabSize(),
+                Math.min(options.max_length, limits.maxPositionEmbeddings()));
+        Preparer preparer = switch (options.method) {
+            case SFT -> {
+                List<Row.Example> examples = rows.examples();
+                yield rank -> loop(rank, run, home -> Models.openTrainable(weights(), home),
+                        m -> new SftTask(options, m, examples, checksum));
+            }
+            case REWARD -> {
+                List<Row.Pair> pairs = rows.pairs();
+                yield rank -> loop(rank, run, home -> Models.openClassifier(weights(), home, options.seed),
+                        m -> new RewardTask(options, (SequenceClassifier) m, pairs, checksum));
+            }
+            case DPO -> {
+                List<Row.Pair> pairs = rows.pairs();
+                yield rank -> {
+                    CausalLm reference = run.share(Models.open(model));
+                    return loop(rank, run, home -> Models.openTrainable(weights(), home),
+                            m -> new DpoTask(options, m, reference, pairs, checksum));
+                };
+            }
+            case GRPO -> {
+                List<Row.Rollout> rollouts = rows.rollouts();
+                yield rank -> {
+                    Optional<CausalLm> reference =
+                            options.beta == 0 ? Optional.empty() : Optional.of(run.share(Models.open(model)));
+                    return loop(rank, run, home -> Models.openTrainable(weights(), home),
+                            m -> new GrpoTask(options, m, reference,
+                                    RolloutSource.recorded(rollouts, options.batch_size), checksum));
+                };
+            }
+            case PPO -> throw new IllegalArgumentException("ppo");
+        };
+        run.loops(preparer::of);
+        if (from.isEmpty() && run.runFolder().isPresent()) {
+            run.runFolder().get().describe(run.model(), tokenizer.orElse(null), options.model);
+        }
+    }
+
+    /// Makes the loop of a rank.
+    @FunctionalInterface
+    private interface Preparer {
+        Loop of(int rank) throws IOException;
+    }
+
+    /// Opens a model whose parameters live in a home.
+    @FunctionalInterface
+    private interface Opener {
+        CausalLm open(Partition home) throws IOException;
+    }
+
+    /// Makes the task of a rank's model.
+    @FunctionalInterface
+    private interface TaskMaker {
+        AlignTask of(CausalLm model);
+    }
+
+    private Loop loop(int rank, Run run, Opener opener, TaskMaker task) throws IOException {
+        Partition partition = new Partition(rank, run.ranks(), options.partition());
+        try {
+            CausalLm m = opener.open(partition);
+            if (options.dtype.equals("bf16")) {
+                m.configJson().addProperty("dtype", "bfloat16");
+            }
+            Loop loop = new Loop(options.loop(path), m, partition, task.of(m));
+            if (from.isPresent()) {
+                loop.restore(from.get());
+            }
+            return loop;
+        } catch (IOException | RuntimeException | Error e) {
+            partition.close();
+            throw e;
+        }
+    }
+
+    /// Where the run's weights are at the moment.
+    private Path weights() {
+        return from.map(Checkpoint::folder).orElse(model);
+    }
+
+    private Optional<ChatTemplate> template() throws IOException {
+        boolean there = Files.exists(model.resolve("chat_template.jinja"))
+                || Files.exists(model.resolve("tokenizer_config.json"))
+                        && Files.readString(model.resolve("tokenizer_config.json")).contains("\"chat_template\"");
+        return there ? Optional.of(ChatTemplate.load(model)) : Optional.empty();
+    }
+
+    private static long checksum(Path data) throws IOException {
+        if (!Files.isRegularFile(data)) {
+            throw new IOException(data + ": there is no such file");
+        }
+        CRC32C crc = new CRC32C();
+        crc.update(Files.readAllBytes(data));
+        return crc.getValue();
+    }
+}

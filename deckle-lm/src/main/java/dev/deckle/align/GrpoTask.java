@@ -1,0 +1,173 @@
+package dev.deckle.align;
+
+import dev.deckle.autograd.NoGrad;
+import dev.deckle.memory.Workspace;
+import dev.deckle.models.CausalLm;
+import dev.deckle.nn.Pass;
+import dev.deckle.tensor.Tensor;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/// Group relative policy optimisation and its kin: [GrpoLoss] on batches of rollouts, each used for some steps.
+final class GrpoTask extends AlignTask {
+    private static final String FILE = "rollouts.jsonl";
+
+    /// A rollout and what is known of it before the model learns.
+    private record Judged(Row.Rollout rollout, double advantage, float[] reference) {}
+
+    private final Optional<CausalLm> reference;
+    private final RolloutSource source;
+    private final GrpoLoss loss;
+    private List<Row.Rollout> batch = List.of(); // of the step at hand
+    private long batchIndex = -1;
+    private List<Judged> judged = List.of(); // this rank's part of it
+    private boolean fresh;
+
+    /// @param reference where beta is not 0
+    GrpoTask(AlignOptions options, CausalLm model, Optional<CausalLm> reference, RolloutSource source, long checksum) {
+        super(options, model, checksum);
+        this.reference = reference;
+        this.source = source;
+        loss = new GrpoLoss(switch (options.loss) {
+            case "dr_grpo" -> new GrpoLoss.Norm.Constant(options.max_new_tokens);
+            case "dapo", "bnpo" -> new GrpoLoss.Norm.AllTokens();
+            default -> new GrpoLoss.Norm.EachSequence();
+        }, options.loss.equals("gspo"), options.epsilon, options.epsilon_high, options.beta);
+    }
+
+    @Override
+    public void connect(dev.deckle.distributed.Communicator ranks, dev.deckle.zero.Partition partition) {
+        super.connect(ranks, partition);
+        source.connect(ranks, partition);
+    }
+
+    @Override
+    public List<MicroBatch> microBatches(long step) throws IOException {
+        long index = step / options.iterations;
+        fresh = index != batchIndex;
+        if (fresh) {
+            batch = source.batch(index);
+            batchIndex = index;
+        }
+        if (judged.isEmpty() || fresh) {
+            judged = judge(mine(batch));
+        }
+        long tokens = batch.stream().mapToLong(r -> r.completion().length).sum();
+        List<MicroBatch> parts = new ArrayList<>();
+        int each = judged.size() / options.grad_accum;
+        for (int i = 0; i < options.grad_accum; i++) {
+            List<Judged> rows = judged.subList(i * each, (i + 1) * each);
+            long own = rows.stream().mapToLong(j -> j.rollout.completion().length).sum();
+            // a mean of this part's sequences or tokens, which are so many of all
+            double share = loss.norm() instanceof GrpoLoss.Norm.AllTokens
+                    ? (double) own / tokens
+                    : (double) rows.size() / batch.size();
+            parts.add(new MicroBatch(() -> loss(rows), share));
+        }
+        return parts;
+    }
+
+    private List<Judged> judge(List<Row.Rollout> mine) {
+        double[] rewards = batch.stream().mapToDouble(Row.Rollout::reward).toArray();
+        double[] advantages =
+                GrpoLoss.advantages(Tensor.of(rewards), options.group_size, !options.loss.equals("dr_grpo"))
+                        .toDoubles();
+        int first = ranks.rank() * mine.size();
+        List<float[]> refs = reference.isEmpty() ? List.of() : referenceLogprobs(reference.get(), mine);
+        List<Judged> all = new ArrayList<>();
+        for (int i = 0; i < mine.size(); i++) {
+            all.add(new Judged(mine.get(i), advantages[first + i], refs.isEmpty() ? new float[0] : refs.get(i)));
+        }
+        return all;
+    }
+
+    private List<float[]> referenceLogprobs(CausalLm model, List<Row.Rollout> rows) {
+        List<float[]> all = new ArrayList<>();
+        int each = Math.max(1, rows.size() / options.grad_accum); // as many at once as when it learns
+        for (int i = 0; i < rows.size(); i += each) {
+            try (NoGrad _ = NoGrad.open(); Workspace _ = Workspace.open()) {
+                Padded part = Padded.of(rows.subList(i, Math.min(rows.size(), i + each)).stream()
+                        .map(Row.Rollout::sequence)
+                        .toList());
+                all.addAll(part.gather(Policy.of(model, part, Pass.evaluate(), options.temperature).logprobs()));
+            }
+        }
+        return all;
+    }
+
+    private Tensor loss(List<Judged> rows) {
+        Padded padded = Padded.of(rows.stream().map(j -> j.rollout.sequence()).toList());
+        Policy policy = Policy.of(model, padded, Pass.evaluate(), options.temperature);
+        Tensor old = padded.spread(rows.stream().map(j -> j.rollout.logprobs()).toList());
+        Optional<Tensor> refs = reference.map(_ -> padded.spread(rows.stream().map(Judged::reference).toList()));
+        double[] a = rows.stream().mapToDouble(Judged::advantage).toArray();
+        Tensor advantages = Tensor.of(a).to(old.dtype());
+        measure(padded, policy, old, refs, a);
+        return loss.forward(policy.logprobs(), old, refs, advantages, padded.mask());
+    }
+
+    private void measure(Padded padded, Policy policy, Tensor old, Optional<Tensor> refs, double[] advantages) {
+        Tensor now = policy.logprobs().detach();
+        count("tokens", padded.tokens());
+        count("entropy", policy.entropySum(padded));
+        refs.ifPresent(r -> count("kl", KlEstimator.K3.of(now, r).mul(padded.mask())));
+        List<float[]> moved = padded.gather(now.sub(old));
+        double clipped = 0;
+        for (int i = 0; i < moved.size(); i++) {
+            double mean = 0;
+            for (float f : moved.get(i)) {
+                mean += f / moved.get(i).length;
+            }
+            for (float f : moved.get(i)) {
+                double ratio = Math.exp(options.loss.equals("gspo") ? mean : f);
+                clipped += ratio < 1 - options.epsilon && advantages[i] < 0
+                        || ratio > 1 + options.epsilon_high && advantages[i] > 0 ? 1 : 0;
+            }
+        }
+        count("clipped", clipped);
+    }
+
+    @Override
+    public Map<String, Number> metrics(long step, double seconds) {
+        Map<String, Double> sums = counted();
+        double tokens = sums.get("tokens");
+        Map<String, Number> m = new LinkedHashMap<>();
+        if (fresh) {
+            double[] rewards = batch.stream().mapToDouble(Row.Rollout::reward).toArray();
+            double mean = Arrays.stream(rewards).average().orElseThrow();
+            double squares = Arrays.stream(rewards).map(r -> (r - mean) * (r - mean)).sum();
+            m.put("reward", mean);
+            m.put("reward_std", Math.sqrt(squares / Math.max(1, rewards.length - 1)));
+            m.putAll(source.metrics());
+        }
+        if (sums.containsKey("kl")) {
+            m.put("kl", sums.get("kl") / tokens);
+        }
+        m.put("entropy", sums.get("entropy") / tokens);
+        m.put("clip_ratio", sums.get("clipped") / tokens);
+        m.put("completion_length", batch.stream().mapToInt(r -> r.completion().length).average().orElseThrow());
+        return m;
+    }
+
+    /// In the middle of a batch the rest of its steps need it, and the model that drew it is no more.
+    @Override
+    public void save(Path checkpoint) throws IOException {
+        StringBuilder lines = new StringBuilder("{\"batch\": " + batchIndex + "}\n");
+        batch.forEach(r -> lines.append(r.json()).append('\n'));
+        Files.writeString(checkpoint.resolve(FILE), lines);
+    }
+
+    @Override
+    public void restore(Path checkpoint) throws IOException {
+        Rows.Saved saved = Rows.saved(checkpoint.resolve(FILE), model.vocabSize());
+        batch = saved.rollouts();
+        batchIndex = saved.batch();
+    }
+}

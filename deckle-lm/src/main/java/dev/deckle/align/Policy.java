@@ -1,0 +1,26 @@
+package dev.deckle.align;
+
+import dev.deckle.models.CausalLm;
+import dev.deckle.nn.Pass;
+import dev.deckle.tensor.Functional;
+import dev.deckle.tensor.Tensor;
+
+/// What a model thinks of a batch.
+///
+/// @param logprobs (B, T) of the tokens that count, 0 elsewhere
+/// @param logits (B, T, vocab), divided by the temperature
+record Policy(Tensor logprobs, Tensor logits) {
+    /// @param temperature that the tokens are drawn at: what is learned is the distribution that they come from
+    static Policy of(CausalLm model, Padded batch, Pass pass, double temperature) {
+        Tensor logits = model.forward(batch.inputs(), pass); // (B, T, V)
+        Tensor scaled = temperature == 1 ? logits : logits.div(temperature);
+        Tensor losses = Functional.crossEntropy(scaled.reshape(-1, scaled.dim(-1)), batch.targets(), Padded.IGNORED);
+        return new Policy(losses.neg().reshape(batch.mask().shape()), scaled);
+    }
+
+    /// The sum of the entropies of the distributions at the tokens that count, in nats.
+    double entropySum(Padded batch) {
+        Tensor logp = logits.detach().logSoftmax(-1); // (B, T, V)
+        return -logp.exp().mul(logp).sum(-1, false).mul(batch.mask()).sum().item();
+    }
+}
