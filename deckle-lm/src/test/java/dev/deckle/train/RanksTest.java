@@ -199,6 +199,27 @@ class RanksTest {
                 Files.readAllBytes(out.resolve("model.safetensors")));
     }
 
+    /// After one step the first moment is a tenth of the gradient, whose length over all ranks is then known.
+    @ParameterizedTest
+    @CsvSource({"1,0", "3,0", "4,1", "3,3"})
+    void theGradientIsClippedToItsLength(int ranks, int zero) throws IOException {
+        TrainOptions o = options(ranks, zero);
+        o.steps = 1;
+        o.grad_clip = 0.05;
+        Path out = folder.resolve("out");
+        assertTrue(Runs.train(o, out).steps.get(1L).gradNorm() > 0.1);
+        double squares = 0;
+        try (ModelMemory memory = new ModelMemory()) {
+            Path file = out.resolve("checkpoints/step-0000001/optimizer.safetensors");
+            for (var e : Safetensors.open(file, memory).tensors().entrySet()) {
+                for (float m : e.getKey().endsWith(".m") ? e.getValue().toFloats() : new float[0]) {
+                    squares += (double) m * m;
+                }
+            }
+        }
+        assertEquals(0.1 * 0.05, Math.sqrt(squares), 1e-6);
+    }
+
     @Test
     void anOptimizersFileThatDoesNotFitIsOneLine() throws IOException {
         Path out = folder.resolve("run");
