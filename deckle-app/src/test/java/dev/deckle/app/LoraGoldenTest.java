@@ -121,8 +121,10 @@ class LoraGoldenTest {
     void gradientsAreThoseOfPeft(Path folder) throws IOException {
         JsonObject golden = golden(folder);
         int[] ids = ids(golden.get("input_ids"));
-        try (Adapted adapted = Models.adapt(folder); ModelMemory memory = new ModelMemory(); Workspace _ = Workspace
-                .open()) {
+        try (Adapted adapted = Models.adapt(folder);
+                ModelMemory memory = new ModelMemory();
+                Workspace _ = Workspace
+                        .open()) {
             Map<String, Tensor> expected = Safetensors.open(folder.resolve("gradients.safetensors"), memory).tensors();
             Tensor logits = adapted.model().forward(row(ids), Pass.evaluate());
             Tensor shifted = logits.slice(1, 0, ids.length - 1).reshape(-1, logits.dim(-1));

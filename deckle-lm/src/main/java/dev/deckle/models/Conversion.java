@@ -34,10 +34,10 @@ public final class Conversion {
 
     private Conversion() {}
 
-    /// Writes the model or adapter in folder `from` to folder `target`, whole or not at all. It must open as a model: names and
-    /// shapes are checked. Until it is whole it is called `NAME.partial-PID`; what a process that was killed left under
-    /// such a name is deleted here. Weights that the model does not use, such as those for predicting several tokens,
-    /// come along.
+    /// Writes the model or adapter in folder `from` to folder `target`, whole or not at all. It must open as a model:
+    /// names and shapes are checked. Until it is whole it is called `NAME.partial-PID`; what a process that was killed
+    /// left under such a name is deleted here. Weights that the model does not use, such as those for predicting
+    /// several tokens, come along.
     ///
     /// @param target must not exist, or be empty
     /// @param dtype of all floating-point weights; as they are if empty

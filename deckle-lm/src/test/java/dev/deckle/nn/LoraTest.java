@@ -147,7 +147,8 @@ class LoraTest {
     @ParameterizedTest
     @CsvSource({
         "q_proj,model.layers.0.self_attn.q_proj,true", "q_proj,model.layers.0.self_attn.xq_proj,false",
-        "q_proj,q_proj,true", "proj,model.layers.0.self_attn.q_proj,false", "mlp.c_proj,transformer.h.0.mlp.c_proj,true",
+        "q_proj,q_proj,true", "proj,model.layers.0.self_attn.q_proj,false",
+        "mlp.c_proj,transformer.h.0.mlp.c_proj,true",
         "mlp.c_proj,transformer.h.0.attn.c_proj,false", "all-linear,model.layers.0.mlp.experts.3.up_proj,true",
         "all-linear,lm_head,false", "lm_head,lm_head,true", "all-linear,score,false",
         "model.layers.1.mlp.up_proj,model.layers.11.mlp.up_proj,false"

@@ -170,8 +170,9 @@ public final class Safetensors {
             throw new IllegalArgumentException("tensor " + shown(name) + ": dtype " + s + " is not read yet: take the "
                     + "weights in F32, BF16 or F16");
         }
-        throw new IllegalArgumentException("tensor " + shown(name) + ": dtype " + Shown.brief(String.valueOf(value))
-                + " is not one of " + List.of(DType.values()));
+        String found = value == null ? "is missing, expected" : Shown.brief(value.toString()) + " is not";
+        throw new IllegalArgumentException(
+                "tensor " + shown(name) + ": dtype " + found + " one of " + List.of(DType.values()));
     }
 
     private static Shape shape(String name, Object value) {
