@@ -41,7 +41,7 @@ final class Chat extends Verb {
     private static final String COMMANDS = "/reset begins anew, /save FILE writes the conversation, /exit ends";
     private static final int DEFAULT_NEW_TOKENS = 1024;
 
-    @Option(names = "--model", paramLabel = "DIR", required = true, description = "a model folder")
+    @Option(names = "--model", paramLabel = "DIR", required = true, description = "a model or adapter folder")
     private Path model;
 
     @Option(names = "--system", paramLabel = "TEXT", description = "what the model is told before the talk")

@@ -8,18 +8,19 @@ import java.util.Optional;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 
-/// A model folder in another type of numbers.
+/// A model folder in another type of numbers, or an adapter merged into its model.
 @Command(
         name = "convert",
         description = "Writes a Hugging Face model folder anew: weights in another type, in shards of 5 GB where they "
-                + "are large, everything else as it was.",
+                + "are large, everything else as it was. An adapter is merged into its model.",
         footerHeading = "%nExamples:%n",
         footer = {
             "  ./deckle convert --model Llama-3.2-1B --out Llama-3.2-1B-f32 --dtype f32",
-            "  ./deckle convert --model runs/run-1 --out small --dtype bf16"
+            "  ./deckle convert --model runs/run-1 --out small --dtype bf16",
+            "  ./deckle convert --model runs/adapter --out merged"
         })
 final class Convert extends Verb {
-    @Option(names = "--model", paramLabel = "DIR", required = true, description = "a model folder")
+    @Option(names = "--model", paramLabel = "DIR", required = true, description = "a model folder, or an adapter's")
     private Path model;
 
     @Option(names = "--out", paramLabel = "DIR", required = true, description = "the new folder")

@@ -9,6 +9,7 @@ import dev.deckle.generate.Sampler;
 import dev.deckle.generate.Scorer;
 import dev.deckle.generate.TextGenerator;
 import dev.deckle.generate.TextStream;
+import dev.deckle.models.Adapter;
 import dev.deckle.models.CausalLm;
 import dev.deckle.models.Models;
 import dev.deckle.nn.KvCache;
@@ -47,7 +48,7 @@ import picocli.CommandLine.TypeConversionException;
 final class Generate extends Verb {
     private static final int DEFAULT_NEW_TOKENS = 128;
 
-    @Option(names = "--model", paramLabel = "DIR", required = true, description = "a model folder")
+    @Option(names = "--model", paramLabel = "DIR", required = true, description = "a model or adapter folder")
     private Path model;
 
     @ArgGroup(multiplicity = "1")
@@ -146,8 +147,9 @@ final class Generate extends Verb {
         checkFlags();
         GenerationConfig config = GenerationConfig.read(model);
         Settings settings = settings(config);
-        Optional<Tokenizer> tokenizer = prompts.texts() || Files.exists(model.resolve("tokenizer.json"))
-                ? Optional.of(Tokenizer.load(model))
+        Path words = Adapter.holder(model, "tokenizer.json");
+        Optional<Tokenizer> tokenizer = prompts.texts() || Files.exists(words.resolve("tokenizer.json"))
+                ? Optional.of(Tokenizer.load(words))
                 : Optional.empty();
         if (!settings.stops.isEmpty() && tokenizer.isEmpty()) {
             throw wrong(stop, "stop_strings", "--stop needs a tokenizer, and " + model + " has no tokenizer.json");

@@ -4,6 +4,7 @@ import com.google.gson.JsonArray;
 import com.google.gson.JsonObject;
 import dev.deckle.generate.Scorer;
 import dev.deckle.io.AtomicFile;
+import dev.deckle.models.Adapter;
 import dev.deckle.models.CausalLm;
 import dev.deckle.models.Models;
 import dev.deckle.tokenizer.Tokenizer;
@@ -24,7 +25,7 @@ import picocli.CommandLine.Option;
             "  ./deckle score --model runs/run-1 --ids 5,6,7 --logits --json"
         })
 final class Score extends Verb {
-    @Option(names = "--model", paramLabel = "DIR", required = true, description = "a model folder")
+    @Option(names = "--model", paramLabel = "DIR", required = true, description = "a model or adapter folder")
     private Path model;
 
     @ArgGroup(multiplicity = "1")
@@ -47,7 +48,7 @@ final class Score extends Verb {
     @Override
     int run(Console console) throws IOException {
         int[] ids = input.ids != null ? Ids.parse(this, "--ids", input.ids)
-                : text(Tokenizer.load(model));
+                : text(Tokenizer.load(Adapter.holder(model, "tokenizer.json")));
         try (CausalLm lm = Models.open(model)) {
             Scorer.Score s = Scorer.score(lm, ids);
             if (console.json()) {

@@ -3,6 +3,7 @@ package dev.deckle.app;
 import com.google.gson.JsonObject;
 import dev.deckle.chat.ChatTemplate;
 import dev.deckle.chat.Conversation;
+import dev.deckle.models.Adapter;
 import dev.deckle.tokenizer.Tokenizer;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -49,14 +50,15 @@ final class Tokenize extends Verb {
 
     @Override
     int run(Console console) throws IOException {
+        Path words = Adapter.holder(model, "tokenizer.json");
         if (input.ids != null) {
             int[] ids = Ids.parse(this, "--ids", input.ids);
-            return print(console, ids, Tokenizer.load(model).decode(ids));
+            return print(console, ids, Tokenizer.load(words).decode(ids));
         }
         String text = input.text != null
                 ? input.text
-                : ChatTemplate.load(model).render(Conversation.read(input.messages));
-        return print(console, Tokenizer.load(model).encode(text), text);
+                : ChatTemplate.load(words).render(Conversation.read(input.messages));
+        return print(console, Tokenizer.load(words).encode(text), text);
     }
 
     private int print(Console console, int[] ids, String text) {

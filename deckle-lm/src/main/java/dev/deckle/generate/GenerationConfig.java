@@ -5,6 +5,7 @@ import com.google.gson.JsonNull;
 import com.google.gson.JsonParser;
 import com.google.gson.JsonPrimitive;
 import dev.deckle.json.TextFile;
+import dev.deckle.models.Adapter;
 import dev.deckle.models.ConfigReader;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -66,8 +67,8 @@ public record GenerationConfig(
     /// @throws IOException if a file cannot be read
     /// @throws IllegalArgumentException naming file, key, what was found and what was expected
     public static GenerationConfig read(Path folder) throws IOException {
-        List<Integer> ends = ConfigReader.ofModel(folder).integers("eos_token_id");
-        Path file = folder.resolve("generation_config.json");
+        List<Integer> ends = ConfigReader.ofModel(Adapter.holder(folder, "config.json")).integers("eos_token_id");
+        Path file = Adapter.holder(folder, "generation_config.json").resolve("generation_config.json");
         if (!TextFile.exists(file)) {
             return new GenerationConfig(Optional.empty(), Optional.empty(), Optional.empty(), Optional.empty(),
                     Optional.empty(), 1, 1, 1, 1, BeamSearch.EarlyStopping.FALSE, Optional.empty(), Optional.empty(), 0,

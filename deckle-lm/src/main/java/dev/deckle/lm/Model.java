@@ -5,6 +5,7 @@ import dev.deckle.generate.GenerationConfig;
 import dev.deckle.generate.Sampler;
 import dev.deckle.generate.TextGenerator;
 import dev.deckle.generate.TextStream;
+import dev.deckle.models.Adapter;
 import dev.deckle.models.CausalLm;
 import dev.deckle.models.Models;
 import dev.deckle.nn.KvCache;
@@ -27,32 +28,33 @@ import java.util.function.Consumer;
 public final class Model implements AutoCloseable {
     private static final int MAX_NEW_TOKENS = 256;
 
-    private final Path folder;
+    private final Path words; // where the tokenizer and the chat template are
     private final CausalLm network;
     private final Tokenizer tokenizer;
     private final GenerationConfig config;
 
-    private Model(Path folder, CausalLm network, Tokenizer tokenizer, GenerationConfig config) {
-        this.folder = folder;
+    private Model(Path words, CausalLm network, Tokenizer tokenizer, GenerationConfig config) {
+        this.words = words;
         this.network = network;
         this.tokenizer = tokenizer;
         this.config = config;
     }
 
     /// Opens a folder with `config.json`, weights and `tokenizer.json`. Weights are mapped, so this takes little time
-    /// and memory.
+    /// and memory. Of an adapter's folder, what is not there is taken from the model below.
     ///
     /// @throws IOException in one line naming the file, where one is missing or broken
     /// @throws IllegalArgumentException in one line naming the file and the key, where they do not fit each other
     public static Model load(Path folder) throws IOException {
         CausalLm network = Models.open(folder);
         try {
-            Tokenizer tokenizer = Tokenizer.load(folder);
+            Path words = Adapter.holder(folder, "tokenizer.json");
+            Tokenizer tokenizer = Tokenizer.load(words);
             if (tokenizer.vocabularySize() > network.vocabSize()) {
                 throw new IllegalArgumentException(folder + ": the tokenizer has " + tokenizer.vocabularySize()
                         + " tokens, the model's embedding only " + network.vocabSize());
             }
-            return new Model(folder, network, tokenizer, GenerationConfig.read(folder));
+            return new Model(words, network, tokenizer, GenerationConfig.read(folder));
         } catch (IOException | RuntimeException | Error e) {
             network.close();
             throw e;
@@ -132,7 +134,7 @@ public final class Model implements AutoCloseable {
 
     /// Begins a conversation.
     public Chat chat(Settings settings) throws IOException {
-        return new Chat(this, ChatTemplate.load(folder), settings);
+        return new Chat(this, ChatTemplate.load(words), settings);
     }
 
     /// Gives the memory back, when the steps that run have ended. Answers that are still being read then fail.

@@ -2,6 +2,7 @@ package dev.deckle.models;
 
 import dev.deckle.autograd.NoGrad;
 import dev.deckle.memory.Workspace;
+import dev.deckle.nn.Lora;
 import dev.deckle.nn.Pass;
 import dev.deckle.tensor.Tensor;
 import java.util.List;
@@ -17,13 +18,17 @@ interface Block {
         Tensor h = x;
         for (Block layer : layers) {
             if (NoGrad.recording()) {
-                h = layer.forward(h, pass);
+                h = run(layer, h, pass);
             } else {
                 try (Workspace _ = Workspace.open()) {
-                    h = layer.forward(h, pass).keep();
+                    h = run(layer, h, pass).keep();
                 }
             }
         }
         return h;
+    }
+
+    private static Tensor run(Block layer, Tensor x, Pass pass) {
+        return Lora.during(pass, () -> layer.forward(x, pass));
     }
 }

@@ -21,22 +21,23 @@ import java.util.function.BiFunction;
 import java.util.stream.Stream;
 
 /// A model folder written anew, as `save_pretrained` does it: the weights in one type, in shards where they are large,
-/// everything else as it was.
+/// everything else as it was. An adapter is merged into its model, and what is written is a plain model.
 public final class Conversion {
     /// Where one file of weights ends and the next begins.
     public static final long SHARD_BYTES = 5_000_000_000L;
 
     private static final String BESIDE = ".*\\.(json|jinja|txt|model|md)|LICENSE.*|NOTICE.*|USE_POLICY.*";
     private static final String WEIGHTS = "config\\.json|.*\\.index\\.json";
+    private static final String OF_ADAPTER = ".*token.*|vocab.*|merges.*|chat_template.*|generation_config\\.json";
     private static final String PARTIAL = ".partial-"; // and the number of the process that writes it
     private static final String TEMPLATES = "additional_chat_templates";
 
     private Conversion() {}
 
-    /// Writes the model in folder `from` to folder `target`, whole or not at all. It must open as a model: names and
-    /// shapes are checked. Until it is whole it is called `NAME.partial-PID`; what a process that was killed left under
-    /// such a name is deleted here. Weights that the model does not use, such as those for predicting several tokens,
-    /// come along.
+    /// Writes the model or adapter in folder `from` to folder `target`, whole or not at all. It must open as a model:
+    /// names and shapes are checked. Until it is whole it is called `NAME.partial-PID`; what a process that was killed
+    /// left under such a name is deleted here. Weights that the model does not use, such as those for predicting
+    /// several tokens, come along.
     ///
     /// @param target must not exist, or be empty
     /// @param dtype of all floating-point weights; as they are if empty
@@ -49,7 +50,9 @@ public final class Conversion {
         if (Files.exists(to) && !isEmpty(to)) {
             throw new IOException(to + ": is there already and not empty: give another folder");
         }
-        JsonObject config = ConfigReader.ofModel(from).json();
+        Optional<Adapter> adapter = Adapter.is(from) ? Optional.of(Adapter.open(from)) : Optional.empty();
+        Path base = adapter.map(Adapter::base).orElse(from);
+        JsonObject config = ConfigReader.ofModel(base).json();
         dtype.ifPresent(t -> {
             config.remove("torch_dtype"); // what it was called before
             config.addProperty("dtype", name(t));
@@ -58,15 +61,23 @@ public final class Conversion {
         Path partial = to.resolveSibling(to.getFileName() + PARTIAL + ProcessHandle.current().pid());
         try (ModelMemory memory = new ModelMemory()) {
             Files.createDirectories(partial);
-            Map<String, Tensor> weights = WeightFiles.open(from, memory);
-            WeightFiles.save(partial, weights, target(dtype), shardBytes);
-            copyBeside(from, partial);
+            Map<String, Tensor> weights = WeightFiles.open(base, memory);
+            if (adapter.isPresent()) {
+                Merge merge = Merge.of(adapter.get().read(memory), weights, config);
+                WeightFiles.save(partial, merge.weights(), target(dtype), shardBytes, merge::merged);
+                copyBeside(base, partial);
+                copyBeside(from, partial, OF_ADAPTER);
+            } else {
+                WeightFiles.save(partial, weights, target(dtype), shardBytes, (_, t) -> t);
+                copyBeside(from, partial);
+            }
             var gson = new GsonBuilder().setPrettyPrinting().disableHtmlEscaping().serializeNulls().create();
             AtomicFile.write(partial.resolve("config.json"), gson.toJson(config) + "\n");
             Files.deleteIfExists(to);
             Files.move(partial, to, StandardCopyOption.ATOMIC_MOVE);
         } catch (IllegalArgumentException e) {
-            throw new IllegalArgumentException(from + ": " + e.getMessage(), e);
+            throw e.getMessage().startsWith(from.toString()) ? e
+                    : new IllegalArgumentException(from + ": " + e.getMessage(), e);
         } finally {
             delete(partial);
         }
@@ -93,10 +104,14 @@ public final class Conversion {
     /// Copies what goes with a model besides its weights and its `config.json`: tokenizer, chat templates, generation
     /// settings, licence. What is there is replaced.
     public static void copyBeside(Path from, Path to) throws IOException {
+        copyBeside(from, to, BESIDE);
+    }
+
+    private static void copyBeside(Path from, Path to, String names) throws IOException {
         try (Stream<Path> files = Files.list(from)) {
             for (Path file : files.filter(Files::isRegularFile).toList()) {
                 String name = file.getFileName().toString();
-                if (name.matches(BESIDE) && !name.matches(WEIGHTS)) {
+                if (name.matches(names) && name.matches(BESIDE) && !name.matches(WEIGHTS)) {
                     Files.copy(file, to.resolve(name), StandardCopyOption.REPLACE_EXISTING);
                 }
             }
@@ -106,7 +121,8 @@ public final class Conversion {
             try (Stream<Path> files = Files.list(from.resolve(TEMPLATES))) {
                 for (Path file : files.filter(f -> f.toString().endsWith(".jinja") && Files.isRegularFile(f))
                         .toList()) {
-                    Files.copy(file, to.resolve(TEMPLATES).resolve(file.getFileName()));
+                    Files.copy(file, to.resolve(TEMPLATES).resolve(file.getFileName()),
+                            StandardCopyOption.REPLACE_EXISTING);
                 }
             }
         }

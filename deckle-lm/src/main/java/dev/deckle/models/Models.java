@@ -1,7 +1,9 @@
 package dev.deckle.models;
 
+import com.google.gson.JsonObject;
 import dev.deckle.memory.ModelMemory;
 import dev.deckle.nn.Init;
+import dev.deckle.nn.Lora;
 import dev.deckle.nn.ParameterHome;
 import dev.deckle.nn.Weights;
 import dev.deckle.random.Generator;
@@ -39,15 +41,91 @@ public final class Models {
 
     private Models() {}
 
-    /// Opens a Hugging Face model folder for running: weights are mapped, not copied, where they are F32.
+    /// Where a model's parameters come from.
+    @FunctionalInterface
+    private interface Reader {
+        Weights read(ModelMemory memory, Map<String, Tensor> checkpoint) throws IOException;
+    }
+
+    /// Opens a Hugging Face model folder for running: weights are mapped, not copied, where they are F32. A folder with
+    /// an adapter of PEFT is opened as the model that it names with the adapter on it.
     ///
     /// @throws IOException in one line naming the file, where one is missing or broken
     /// @throws IllegalArgumentException in one line naming file, key and what was expected, where they do not fit
     public static CausalLm open(Path folder) throws IOException {
-        return open(folder, Weights::load);
+        return Adapter.is(folder) ? adapter(folder, Weights::load).model() : open(folder, folder, Weights::load);
     }
 
-    /// The same with trainable copies of the weights, in F32.
+    /// Puts a new adapter on a model: that stays where it is mapped and does not learn, the adapter does.
+    ///
+    /// @param seed what the adapter's first values are drawn from
+    /// @throws IllegalArgumentException if the model has no layers that are called so
+    public static Adapted adapt(Path folder, Lora lora, long seed) throws IOException {
+        return adapt(folder, lora, seed, Models::adapterAlone);
+    }
+
+    /// The same with parameters that live in a home of their own, which decides about what does not learn: a
+    /// [dev.deckle.zero.Partition] is to be told that [Lora#isBase] is frozen.
+    public static Adapted adapt(Path folder, Lora lora, long seed, ParameterHome home) throws IOException {
+        return adapt(folder, lora, seed, _ -> home);
+    }
+
+    /// Opens an adapter's folder to go on with its training: the model below does not learn.
+    public static Adapted adapt(Path adapter) throws IOException {
+        return adapt(adapter, Models::adapterAlone);
+    }
+
+    /// The same with parameters that live in a home of their own.
+    public static Adapted adapt(Path adapter, ParameterHome home) throws IOException {
+        return adapt(adapter, _ -> home);
+    }
+
+    private static ParameterHome adapterAlone(ModelMemory memory) {
+        return ParameterHome.in(memory, DType.F32, Lora::isAdapter);
+    }
+
+    private static Adapted adapt(Path folder, Lora lora, long seed, Function<ModelMemory, ParameterHome> home)
+            throws IOException {
+        if (Adapter.is(folder)) {
+            throw new IOException(folder + ": is an adapter already: go on with it, or merge it into its model first "
+                    + "(deckle convert)");
+        }
+        if (lora.dropout() > 0 && lora.targets("lm_head")) {
+            throw new IllegalArgumentException("an adapter of lm_head cannot have dropout: take it from the targets, "
+                    + "or a dropout of 0");
+        }
+        CausalLm model = open(folder, folder, (memory, checkpoint) -> Weights
+                .loadTrainable(memory, checkpoint, home.apply(memory))
+                .withNewAdapters(lora, new Generator(seed)));
+        return new Adapted(model, lora, folder);
+    }
+
+    private static Adapted adapt(Path folder, Function<ModelMemory, ParameterHome> home) throws IOException {
+        if (!Adapter.is(folder)) {
+            throw new IOException(folder + ": holds no adapter (" + Adapter.CONFIG + ")");
+        }
+        return adapter(folder, (memory, checkpoint) -> Weights.loadTrainable(memory, checkpoint, home.apply(memory)));
+    }
+
+    private static Adapted adapter(Path folder, Reader reader) throws IOException {
+        Adapter adapter = Adapter.open(folder);
+        Lora[] lora = new Lora[1];
+        CausalLm model = open(adapter.base(), folder, (memory, checkpoint) -> {
+            Adapter.Content content = adapter.read(memory);
+            Map<String, Tensor> both = new LinkedHashMap<>(checkpoint);
+            both.putAll(content.weights());
+            lora[0] = content.lora();
+            return reader.read(memory, both).withAdapters(lora[0]);
+        });
+        return new Adapted(model, lora[0], adapter.base());
+    }
+
+    /// Whether a model's matrices, but for its head, lie as (in, out).
+    static boolean liesTransposed(JsonObject config) {
+        return config.get("model_type").getAsString().equals("gpt2");
+    }
+
+    /// The same as [#open] with trainable copies of the weights, in F32; not for an adapter.
     public static CausalLm openTrainable(Path folder) throws IOException {
         return openTrainable(folder, memory -> ParameterHome.in(memory, DType.F32));
     }
@@ -111,13 +189,12 @@ public final class Models {
     }
 
     private static SequenceClassifier classifier(
-            Path folder, BiFunction<ModelMemory, Map<String, Tensor>, Weights> reader,
-            BiFunction<Optional<Tensor>, Integer, Tensor> score) throws IOException {
+            Path folder, Reader reader, BiFunction<Optional<Tensor>, Integer, Tensor> score) throws IOException {
         ConfigReader config = ConfigReader.ofModel(folder);
         int hidden = config.integer(config.has("n_embd") ? "n_embd" : "hidden_size", 1, 1 << 20);
         boolean tied = config.flag("tie_word_embeddings", true);
         Tensor[] scoreWeight = new Tensor[1];
-        CausalLm decoder = open(folder, c -> c.json().addProperty("tie_word_embeddings", true), // it needs no head
+        CausalLm decoder = open(folder, folder, c -> c.json().addProperty("tie_word_embeddings", true), // it needs no head
                 (memory, checkpoint) -> {
                     Map<String, Tensor> weights = new LinkedHashMap<>(checkpoint);
                     weights.remove("lm_head.weight");
@@ -127,27 +204,26 @@ public final class Models {
                                 + ") expected");
                     }
                     scoreWeight[0] = score.apply(Optional.ofNullable(own), hidden);
-                    return reader.apply(memory, weights);
+                    return reader.read(memory, weights);
                 });
         decoder.configJson().addProperty("tie_word_embeddings", tied);
         return new SequenceClassifier(decoder, scoreWeight[0]);
     }
 
     private static CausalLm openTrainable(Path folder, Function<ModelMemory, ParameterHome> home) throws IOException {
-        CausalLm model =
-                open(folder, (memory, checkpoint) -> Weights.loadTrainable(memory, checkpoint, home.apply(memory)));
+        CausalLm model = open(folder, folder,
+                (memory, checkpoint) -> Weights.loadTrainable(memory, checkpoint, home.apply(memory)));
         model.configJson().remove("torch_dtype"); // the copies are F32, whatever they were copied from
         model.configJson().addProperty("dtype", "float32");
         return model;
     }
 
-    private static CausalLm open(Path folder, BiFunction<ModelMemory, Map<String, Tensor>, Weights> reader)
-            throws IOException {
-        return open(folder, _ -> {}, reader);
+    /// @param asked the folder that was asked for, which complaints name
+    private static CausalLm open(Path folder, Path asked, Reader reader) throws IOException {
+        return open(folder, asked, _ -> {}, reader);
     }
 
-    private static CausalLm open(
-            Path folder, Consumer<ConfigReader> change, BiFunction<ModelMemory, Map<String, Tensor>, Weights> reader)
+    private static CausalLm open(Path folder, Path asked, Consumer<ConfigReader> change, Reader reader)
             throws IOException {
         ConfigReader config = ConfigReader.ofModel(folder);
         change.accept(config);
@@ -155,19 +231,26 @@ public final class Models {
         ModelMemory memory = new ModelMemory();
         try {
             Map<String, Tensor> checkpoint = WeightFiles.open(folder, memory);
-            boolean gpt2 = config.text("model_type", "").equals("gpt2");
-            checkpoint = withBase(checkpoint, gpt2 ? "transformer." : "model.");
+            boolean gpt2 = liesTransposed(config.json());
+            checkpoint = withBase(checkpoint, prefix(config.json()));
             if (config.flag("tie_word_embeddings", true)) {
                 checkpoint = withEmbedding(checkpoint, gpt2 ? "transformer.wte.weight" : "model.embed_tokens.weight");
             }
-            return family.build(config, reader.apply(memory, checkpoint), memory);
+            return family.build(config, reader.read(memory, checkpoint), memory);
         } catch (IllegalArgumentException e) {
             memory.close();
-            throw in(folder, e);
+            String m = String.valueOf(e.getMessage());
+            throw m.startsWith(folder.toString()) || m.startsWith(asked.toString()) ? e
+                    : new IllegalArgumentException(asked + ": " + m, e);
         } catch (IOException | RuntimeException | Error e) {
             memory.close();
             throw e;
         }
+    }
+
+    /// What the names of all weights but the head's begin with.
+    static String prefix(JsonObject config) {
+        return liesTransposed(config) ? "transformer." : "model.";
     }
 
     /// The weights under their full names: a file that was saved from the model without its head has them without the

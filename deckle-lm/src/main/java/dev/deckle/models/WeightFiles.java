@@ -28,9 +28,14 @@ final class WeightFiles {
     private static final String SINGLE = "model.safetensors";
     private static final String INDEX = "model.safetensors.index.json";
     private static final int MOST_SHARDS = 10_000;
-    private static final Map<String, String> METADATA = Map.of("format", "pt"); // transformers asks for it
+    static final Map<String, String> METADATA = Map.of("format", "pt"); // transformers asks for it
 
     private WeightFiles() {}
+
+    /// Whether a folder has a model's weights.
+    static boolean any(Path folder) {
+        return TextFile.exists(folder.resolve(SINGLE)) || TextFile.exists(folder.resolve(INDEX));
+    }
 
     /// All tensors by name, mapped.
     ///
@@ -93,7 +98,8 @@ final class WeightFiles {
         return name;
     }
 
-    private static Map<String, Tensor> read(Path file, ModelMemory memory) throws IOException {
+    /// All tensors of one file.
+    static Map<String, Tensor> read(Path file, ModelMemory memory) throws IOException {
         if (!Files.isRegularFile(file)) { // a pipe would never end
             throw new IOException(file + ": " + (!TextFile.exists(file) ? "there is no such file"
                     : Files.exists(file) ? "is no file" : "is a link to a file that is not there"));
@@ -104,8 +110,11 @@ final class WeightFiles {
     /// Writes `model.safetensors`, or shards and their index where it would have more than `mostBytes`.
     ///
     /// @param dtype of each tensor in the files
+    /// @param values what is written for each, of its shape; made when its turn comes, so that one at a time is in
+    ///     memory
     static void save(
-            Path folder, Map<String, Tensor> tensors, BiFunction<String, Tensor, DType> dtype, long mostBytes) {
+            Path folder, Map<String, Tensor> tensors, BiFunction<String, Tensor, DType> dtype, long mostBytes,
+            BiFunction<String, Tensor, Tensor> values) {
         List<Map<String, Tensor>> shards = new ArrayList<>();
         long total = 0;
         long room = 0;
@@ -120,13 +129,13 @@ final class WeightFiles {
             total += bytes;
         }
         if (shards.size() <= 1) {
-            Safetensors.save(folder.resolve(SINGLE), tensors, METADATA, dtype);
+            Safetensors.save(folder.resolve(SINGLE), tensors, METADATA, dtype, values);
             return;
         }
         JsonObject places = new JsonObject();
         for (int i = 0; i < shards.size(); i++) {
             String name = String.format("model-%05d-of-%05d.safetensors", i + 1, shards.size());
-            Safetensors.save(folder.resolve(name), shards.get(i), METADATA, dtype);
+            Safetensors.save(folder.resolve(name), shards.get(i), METADATA, dtype, values);
             shards.get(i).keySet().forEach(k -> places.addProperty(k, name));
         }
         JsonObject size = new JsonObject();
@@ -179,6 +188,6 @@ final class WeightFiles {
         } catch (IOException | IllegalArgumentException _) {
             // without its name then
         }
-        return "an adapter of " + Shown.brief(base) + ", not a model: merge it into that first (merge_and_unload)";
+        return "an adapter of " + Shown.brief(base) + ", not a model: merge it into that first (deckle convert)";
     }
 }

@@ -16,11 +16,13 @@ public final class Linear {
     private final Tensor weight; // (out, in), or (in, out) where `transposed`
     private final boolean transposed;
     private final Optional<Tensor> bias; // (out)
+    private final Optional<LoraAdapter> adapter;
 
     public Linear(Weights w, int in, int out, boolean bias, Init init) {
         weight = w.get("weight", init, out, in);
         transposed = false;
         this.bias = bias ? Optional.of(w.get("bias", Init.zeros(), out)) : Optional.empty();
+        adapter = w.adapter(in, out);
     }
 
     /// With PyTorch's initial values: both uniform with bound 1 / sqrt(in), the weight drawn first.
@@ -28,25 +30,40 @@ public final class Linear {
         weight = w.get("weight", Init.kaimingUniform(Math.sqrt(5)), out, in);
         transposed = false;
         this.bias = bias ? Optional.of(w.get("bias", Init.uniform(1 / Math.sqrt(in)), out)) : Optional.empty();
+        adapter = w.adapter(in, out);
     }
 
     /// A layer that uses a weight which is already there, such as a tied head.
     public Linear(Tensor weight) {
-        this(weight, Optional.empty(), false);
+        this(weight, Optional.empty(), false, Optional.empty());
     }
 
-    private Linear(Tensor weight, Optional<Tensor> bias, boolean transposed) {
+    private Linear(Tensor weight, Optional<Tensor> bias, boolean transposed, Optional<LoraAdapter> adapter) {
         this.weight = weight;
         this.bias = bias;
         this.transposed = transposed;
+        this.adapter = adapter;
     }
 
     /// A layer with a bias whose weight lies as (in, out): Hugging Face's `Conv1D` of GPT-2.
     public static Linear transposed(Weights w, int in, int out, Init init) {
-        return new Linear(w.wide("weight", init, in, out), Optional.of(w.get("bias", Init.zeros(), out)), true);
+        return new Linear(w.wide("weight", init, in, out), Optional.of(w.get("bias", Init.zeros(), out)), true,
+                w.adapter(in, out));
+    }
+
+    /// A layer without a bias whose weight is also asked for by itself, and F32 for that ([Weights#wide]).
+    static Linear wide(Weights w, int in, int out, Init init) {
+        return new Linear(w.wide("weight", init, out, in), Optional.empty(), false, w.adapter(in, out));
     }
 
     public Tensor forward(Tensor x) {
-        return Functional.linear(x, transposed ? weight.t() : weight, bias);
+        Tensor y = Functional.linear(x, transposed ? weight.t() : weight, bias);
+        return adapter.isPresent() && !Lora.isOff() ? adapter.get().addTo(y, x) : y;
+    }
+
+    /// The matrix (out, in) that x is multiplied by, its adapter included.
+    Tensor weight() {
+        Tensor w = transposed ? weight.t() : weight;
+        return adapter.isPresent() && !Lora.isOff() ? adapter.get().mergedInto(w) : w;
     }
 }

@@ -59,7 +59,7 @@ public final class MultiHeadLatentAttention {
     private final Optional<Linear> qBProj;
     private final Linear kvAProj; // to kv_lora_rank and the shared rotated key
     private final RmsNorm kvANorm;
-    private final Tensor kvB; // (H * (D_nope + D_v), kv_lora_rank)
+    private final Linear kvB; // to H * (D_nope + D_v)
     private final Linear oProj;
     private final RotaryEmbedding rope;
     private final ScaledDotProductAttention attention;
@@ -81,7 +81,7 @@ public final class MultiHeadLatentAttention {
         kvAProj = new Linear(w.scope("kv_a_proj_with_mqa"), c.hidden_size, c.kv_lora_rank + c.qk_rope_head_dim,
                 c.attention_bias, init);
         kvANorm = new RmsNorm(w.scope("kv_a_layernorm"), c.kv_lora_rank, c.rms_norm_eps);
-        kvB = w.scope("kv_b_proj").wide("weight", init, heads * (c.qk_nope_head_dim + c.v_head_dim), c.kv_lora_rank);
+        kvB = Linear.wide(w.scope("kv_b_proj"), c.kv_lora_rank, heads * (c.qk_nope_head_dim + c.v_head_dim), init);
         oProj = new Linear(w.scope("o_proj"), heads * c.v_head_dim, c.hidden_size, c.attention_bias, init);
         attention = new ScaledDotProductAttention(c.scale, true, new Dropout(0));
     }
@@ -112,8 +112,7 @@ public final class MultiHeadLatentAttention {
 
     /// Keys and values of all heads, as the formula has them: for training.
     private Tensor expanded(Tensor qNope, Tensor qRope, Tensor latent, Tensor kRope, Pass pass) {
-        Tensor kv = split(Functional.linear(latent.squeeze(1), kvB, Optional.empty()),
-                c.qk_nope_head_dim + c.v_head_dim); // (B, H, T, D_nope + D_v)
+        Tensor kv = split(kvB.forward(latent.squeeze(1)), c.qk_nope_head_dim + c.v_head_dim); // (B, H, T, D_nope + D_v)
         Tensor shared = kRope.expand(kRope.shape().with(1, c.num_attention_heads)); // (B, H, T, D_rope)
         Tensor k = Functional.concat(List.of(kv.slice(-1, 0, c.qk_nope_head_dim), shared), -1);
         Tensor v = kv.slice(-1, c.qk_nope_head_dim, kv.dim(-1));
@@ -124,7 +123,8 @@ public final class MultiHeadLatentAttention {
     /// The latents as keys and values of one shared head: for decoding.
     private Tensor absorbed(Tensor qNope, Tensor qRope, KvCache.KeysValues cached, Pass pass) {
         int b = qNope.dim(0);
-        Tensor perHead = kvB.reshape(1, c.num_attention_heads, c.qk_nope_head_dim + c.v_head_dim, c.kv_lora_rank);
+        Tensor perHead = kvB.weight().reshape(1, c.num_attention_heads, c.qk_nope_head_dim + c.v_head_dim,
+                c.kv_lora_rank);
         Tensor wk = perHead.slice(2, 0, c.qk_nope_head_dim); // (1, H, D_nope, kv_lora_rank)
         Tensor wv = perHead.slice(2, c.qk_nope_head_dim, perHead.dim(2)); // (1, H, D_v, kv_lora_rank)
         Tensor latentQuery = qNope.matmul(wk.expand(wk.shape().with(0, b))); // (B, H, T, kv_lora_rank)

@@ -38,7 +38,7 @@ public final class Weights {
     /// What all scopes of one model share.
     private static final class Root {
         final ModelMemory memory;
-        final Generator random; // null when loading, and where there are no values
+        final Generator random; // of what no checkpoint holds; null when loading, and where there are no values
         final Map<String, Tensor> checkpoint; // null when initialising
         final Optional<ParameterHome> home; // of parameters that learn
         final DType dtype; // of what is no parameter
@@ -47,15 +47,18 @@ public final class Weights {
         final List<String> missing = new ArrayList<>();
         final List<String> unfit = new ArrayList<>();
         final List<String> extra = new ArrayList<>();
+        final Optional<Lora> lora;
+        final List<String> linears = new ArrayList<>(); // that could have an adapter, where there is one
         Predicate<String> ignored = n -> n.endsWith(".rotary_emb.inv_freq"); // follows from the configuration
 
         Root(ModelMemory memory, Generator random, Map<String, Tensor> checkpoint, Optional<ParameterHome> home,
-                DType dtype) {
+                DType dtype, Optional<Lora> lora) {
             this.memory = memory;
             this.random = random;
             this.checkpoint = checkpoint;
             this.home = home;
             this.dtype = dtype;
+            this.lora = lora;
         }
     }
 
@@ -74,26 +77,27 @@ public final class Weights {
 
     /// The same in another type: F64, to check gradients.
     public static Weights init(ModelMemory memory, Generator random, DType dtype) {
-        return new Weights(new Root(memory, random, null, Optional.of(ParameterHome.in(memory, dtype)), dtype), "");
+        return new Weights(new Root(memory, random, null, Optional.of(ParameterHome.in(memory, dtype)), dtype,
+                Optional.empty()), "");
     }
 
     /// New parameters that live in `home`.
     ///
     /// @param memory for what is no parameter
     public static Weights init(ModelMemory memory, Generator random, ParameterHome home) {
-        return new Weights(new Root(memory, random, null, Optional.of(home), DType.F32), "");
+        return new Weights(new Root(memory, random, null, Optional.of(home), DType.F32, Optional.empty()), "");
     }
 
     /// No values at all: `home` hears of names and shapes, and what it gets has no memory behind it. What is made with
     /// this cannot compute.
     public static Weights described(ModelMemory memory, ParameterHome home) {
-        return new Weights(new Root(memory, null, null, Optional.of(home), DType.F32), "");
+        return new Weights(new Root(memory, null, null, Optional.of(home), DType.F32, Optional.empty()), "");
     }
 
     /// The parameters of a checkpoint, as they are mapped: for running a model. Matrices of BF16 stay so, since
     /// products read them as they are; vectors of BF16, and all of F16, are widened to F32 once.
     public static Weights load(ModelMemory memory, Map<String, Tensor> checkpoint) {
-        return new Weights(new Root(memory, null, checkpoint, Optional.empty(), DType.F32), "");
+        return new Weights(new Root(memory, null, checkpoint, Optional.empty(), DType.F32, Optional.empty()), "");
     }
 
     /// Copies of a checkpoint's parameters in F32, trainable.
@@ -105,7 +109,21 @@ public final class Weights {
     ///
     /// @param memory for what is no parameter
     public static Weights loadTrainable(ModelMemory memory, Map<String, Tensor> checkpoint, ParameterHome home) {
-        return new Weights(new Root(memory, null, checkpoint, Optional.of(home), DType.F32), "");
+        return new Weights(new Root(memory, null, checkpoint, Optional.of(home), DType.F32, Optional.empty()), "");
+    }
+
+    /// The same with adapters, whose parameters come from where the others do. To be called before any is asked for.
+    public Weights withAdapters(Lora lora) {
+        return new Weights(new Root(root.memory, root.random, root.checkpoint, root.home, root.dtype,
+                Optional.of(lora)), prefix);
+    }
+
+    /// The same with adapters that are new.
+    ///
+    /// @param random what their first values are drawn from
+    public Weights withNewAdapters(Lora lora, Generator random) {
+        return new Weights(new Root(root.memory, random, root.checkpoint, root.home, root.dtype, Optional.of(lora)),
+                prefix);
     }
 
     /// The part under `name`.
@@ -149,6 +167,16 @@ public final class Weights {
         }
     }
 
+    /// What learns beside the linear layer of this scope, if that is to have an adapter.
+    Optional<LoraAdapter> adapter(int in, int out) {
+        if (root.lora.isEmpty()) {
+            return Optional.empty();
+        }
+        String path = prefix.substring(0, Math.max(0, prefix.length() - 1));
+        root.linears.add(path);
+        return root.lora.filter(lora -> lora.targets(path)).map(lora -> new LoraAdapter(this, lora, in, out));
+    }
+
     /// A tensor of the state that is saved and loaded with the parameters but never trained, such as a running mean.
     public Tensor buffer(String name, Init init, int... shape) {
         return add(prefix + name, init, Shape.of(shape), Kind.BUFFER);
@@ -161,8 +189,9 @@ public final class Weights {
     }
 
     private Tensor add(String path, Init init, Shape shape, Kind kind) {
-        Tensor p = root.home.isPresent() && kind != Kind.BUFFER ? learned(root.home.get(), path, init, shape, kind)
-                : root.checkpoint == null ? buffer(init, shape)
+        Tensor p = root.home.isPresent() && kind != Kind.BUFFER && root.home.get().takes(path)
+                ? learned(root.home.get(), path, init, shape, kind)
+                : drawn(path) ? buffer(init, shape)
                         : loaded(path, shape, kind);
         if (root.parameters.put(path, p) != null) {
             throw new IllegalStateException("two parameters are called " + path);
@@ -170,12 +199,17 @@ public final class Weights {
         return p;
     }
 
+    /// Whether it is new, as all of a new model and the adapters that are put to an old one.
+    private boolean drawn(String path) {
+        return root.random != null && (root.checkpoint == null || Lora.isAdapter(path));
+    }
+
     private Tensor learned(ParameterHome home, String path, Init init, Shape shape, Kind kind) {
         if (root.checkpoint == null && root.random == null) {
             return home.adopt(path, NOTHING.expand(shape), kind == Kind.MATRIX);
         }
         try (Workspace _ = Workspace.open()) { // the home copies
-            Tensor values = root.checkpoint == null
+            Tensor values = drawn(path)
                     ? filled(Tensor.empty(DType.F32, shape), init)
                     : present(path, shape);
             return values.isContiguous() ? home.adopt(path, values, kind == Kind.MATRIX) : values;
@@ -228,7 +262,8 @@ public final class Weights {
     /// To be called when the model is built.
     ///
     /// @return the state: all parameters and buffers by their full names, in the order in which they were asked for
-    /// @throws IllegalArgumentException if the checkpoint lacked any, had any of another shape, or has more
+    /// @throws IllegalArgumentException if the checkpoint lacked any, had any of another shape, or has more; or if no
+    ///     layer is called as a new adapter's target is
     public Map<String, Tensor> finish() {
         if (root.checkpoint != null) {
             root.checkpoint.keySet().stream()
@@ -238,12 +273,33 @@ public final class Weights {
         if (!root.missing.isEmpty() || !root.unfit.isEmpty() || !root.extra.isEmpty()) {
             complain();
         }
+        if (root.random != null) {
+            root.lora.ifPresent(this::requireTargets);
+        }
         root.home.ifPresent(ParameterHome::finished);
         return Collections.unmodifiableMap(root.parameters);
     }
 
+    private void requireTargets(Lora lora) {
+        for (String target : lora.targetModules()) {
+            if (!target.equals(Lora.ALL_LINEAR) && root.linears.stream().noneMatch(p -> Lora.names(target, p))) {
+                throw new IllegalArgumentException("target_modules names " + Shown.brief(target)
+                        + ", and no linear layer is called so: expected " + Lora.ALL_LINEAR + " or some of "
+                        + root.linears.stream()
+                                .map(p -> p.substring(p.lastIndexOf('.') + 1))
+                                .distinct()
+                                .collect(joining(", ")));
+            }
+        }
+    }
+
     private void complain() {
-        throw new IllegalArgumentException("the weights do not fit config.json: " + Stream.of(
+        boolean adapter = Stream.of(root.missing, root.unfit, root.extra)
+                .flatMap(List::stream)
+                .allMatch(p -> p.contains(".lora_"));
+        String what = adapter ? "adapter_model.safetensors does not fit the model: "
+                : "the weights do not fit config.json: ";
+        throw new IllegalArgumentException(what + Stream.of(
                 list("missing: ", root.missing), list("of another shape: ", root.unfit),
                 list("not part of the model: ", root.extra)).filter(s -> !s.isEmpty()).collect(joining("; ")));
     }

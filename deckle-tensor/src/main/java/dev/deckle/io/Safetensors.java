@@ -170,8 +170,9 @@ public final class Safetensors {
             throw new IllegalArgumentException("tensor " + shown(name) + ": dtype " + s + " is not read yet: take the "
                     + "weights in F32, BF16 or F16");
         }
-        throw new IllegalArgumentException("tensor " + shown(name) + ": dtype " + Shown.brief(String.valueOf(value))
-                + " is not one of " + List.of(DType.values()));
+        String found = value == null ? "is missing, expected" : Shown.brief(value.toString()) + " is not";
+        throw new IllegalArgumentException(
+                "tensor " + shown(name) + ": dtype " + found + " one of " + List.of(DType.values()));
     }
 
     private static Shape shape(String name, Object value) {
@@ -231,10 +232,20 @@ public final class Safetensors {
     public static void save(
             Path file, Map<String, Tensor> tensors, Map<String, String> metadata,
             BiFunction<String, Tensor, DType> dtype) {
+        save(file, tensors, metadata, dtype, (_, t) -> t);
+    }
+
+    /// The same with tensors that are made of these.
+    ///
+    /// @param values what is written for a tensor, of its shape; called once for each, when its turn comes
+    public static void save(
+            Path file, Map<String, Tensor> tensors, Map<String, String> metadata,
+            BiFunction<String, Tensor, DType> dtype, BiFunction<String, Tensor, Tensor> values) {
         List<Entry> entries = tensors.entrySet().stream()
                 .map(e -> new Entry(e.getKey(), dtype.apply(e.getKey(), e.getValue()), e.getValue().shape()))
                 .toList();
-        save(file, entries, metadata, e -> cast(e.name, tensors.get(e.name).detach(), e.dtype));
+        save(file, entries, metadata,
+                e -> cast(e.name, values.apply(e.name, tensors.get(e.name)).detach(), e.dtype));
     }
 
     /// What a file is to hold under a name.
