@@ -8,8 +8,8 @@ import java.util.regex.Pattern;
 /// A completion can be one on which the expression would search for ever, so each search may look at characters
 /// [#MOST_STEPS] times and fails then: a count, because a clock would not give the same rewards everywhere.
 record PatternFound(Pattern pattern) implements RewardFunction {
-    /// About a tenth of a second.
-    static final int MOST_STEPS = 20_000_000;
+    /// Some tenths of a second.
+    static final int MOST_STEPS = 10_000_000;
 
     @Override
     public double[] rewards(List<Sample> samples) {
