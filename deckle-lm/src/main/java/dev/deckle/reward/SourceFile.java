@@ -4,7 +4,7 @@ import java.io.ByteArrayOutputStream;
 import java.io.File;
 import java.io.IOException;
 import java.io.OutputStream;
-import java.io.Writer;
+import java.io.StringWriter;
 import java.lang.module.ModuleDescriptor;
 import java.net.URI;
 import java.nio.charset.CharacterCodingException;
@@ -63,13 +63,14 @@ final class SourceFile {
         }
         var errors = new DiagnosticCollector<JavaFileObject>();
         var finder = new Finder();
+        var said = new StringWriter(); // of what is wrong with the compiler itself, or with the process it is in
         try (StandardJavaFileManager files = compiler.getStandardFileManager(
                 errors, Locale.ENGLISH, StandardCharsets.UTF_8)) {
             List<String> options = new ArrayList<>(List.of("-Xlint:none", "-g"));
             options.addAll(surroundings(files, jar));
             var memory = new Memory(files);
             var source = new Source(file, Files.readString(file));
-            var task = compiler.getTask(Writer.nullWriter(), memory, errors, options, null, List.of(source));
+            var task = compiler.getTask(said, memory, errors, options, null, List.of(source));
             task.setProcessors(List.of(finder));
             if (task.call()) {
                 return new Compiled(memory.classes(), List.copyOf(finder.found));
@@ -79,13 +80,13 @@ final class SourceFile {
         } catch (IllegalStateException | StackOverflowError e) {
             throw new IOException(file + ": the compiler gave up: " + Outcome.said(e), e);
         }
-        throw new IOException(firstError(file, errors.getDiagnostics()));
+        throw new IOException(firstError(file, errors.getDiagnostics(), said.toString()));
     }
 
-    private static String firstError(Path file, List<Diagnostic<? extends JavaFileObject>> all) {
+    private static String firstError(Path file, List<Diagnostic<? extends JavaFileObject>> all, String said) {
         var errors = all.stream().filter(d -> d.getKind() == Diagnostic.Kind.ERROR).toList();
         if (errors.isEmpty()) {
-            return file + ": does not compile";
+            return file + ": the compiler gave up: " + said.lines().filter(l -> !l.isBlank()).findFirst().orElse("");
         }
         var first = errors.getFirst();
         String place = first.getLineNumber() > 0 ? file + ":" + first.getLineNumber() : file.toString();
@@ -136,7 +137,7 @@ final class SourceFile {
 
         @Override
         public boolean isNameCompatible(String simpleName, Kind kind) {
-            return true;
+            return !simpleName.endsWith("-info"); // the compiler asks whether this is a module's or package's
         }
     }
 

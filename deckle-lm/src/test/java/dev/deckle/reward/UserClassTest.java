@@ -134,7 +134,6 @@ class UserClassTest {
         "public class A { int x = y; }|:1: cannot find symbol; symbol:   variable y",
         "public class A { int x = y; int z = y; }|(and 1 more)",
         "public class A { static final int X = \"a\"; }|:1: incompatible types",
-        "class A { java.sql.Connection c; }|java.sql",
         "class A { dev.deckle.json.StrictJson c; }|dev.deckle.json",
         "public class A {}|: expected a public class that implements dev.deckle.reward.RewardFunction",
         "''|: expected a public class that implements",
