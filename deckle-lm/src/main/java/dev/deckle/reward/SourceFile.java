@@ -43,7 +43,8 @@ import javax.tools.ToolProvider;
 ///
 /// It belongs to no module, and sees what the modules of this process export and what the jar holds that was given with
 /// it. A module of the JDK that this process was started without is refused by the compiler, which says its name,
-/// rather than missed in the middle of a run. Its public classes may have any name: the file's need not be theirs.
+/// rather than missed in the middle of a run (but for one that a library here names as optional: Gson's `java.sql`).
+/// Its public classes may have any name: the file's need not be theirs.
 final class SourceFile {
     /// @param classes of the file, by name, with nested ones
     /// @param publicClasses names, as `Class.forName` wants them, of those in which one may look for the reward, in
