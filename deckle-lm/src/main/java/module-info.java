@@ -3,6 +3,8 @@ module dev.deckle.lm {
     requires transitive dev.deckle.tensor;
     requires transitive dev.deckle.text;
     requires transitive com.google.gson;
+    requires java.compiler; // for rewards in a source file
+    requires java.net.http; // for rewards that ask a server: a user's class sees the modules that are there
 
     exports dev.deckle.align;
     exports dev.deckle.data;
@@ -12,6 +14,7 @@ module dev.deckle.lm {
     exports dev.deckle.models;
     exports dev.deckle.nn;
     exports dev.deckle.optim;
+    exports dev.deckle.reward;
     exports dev.deckle.train;
     exports dev.deckle.zero;
 
