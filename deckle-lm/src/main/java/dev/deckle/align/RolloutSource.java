@@ -5,6 +5,7 @@ import dev.deckle.zero.Partition;
 import java.io.IOException;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /// Where batches of rollouts come from: groups of completions of the same prompt, in order.
 interface RolloutSource {
@@ -17,6 +18,16 @@ interface RolloutSource {
     /// What is told of the batch that came last, beside its rewards.
     default Map<String, Number> metrics() {
         return Map.of();
+    }
+
+    /// Whether the model draws them when they are asked for.
+    default boolean drawnNow() {
+        return false;
+    }
+
+    /// Some of a batch for a person to read.
+    default Optional<String> sample(List<Row.Rollout> batch) {
+        return Optional.empty();
     }
 
     /// Recorded ones, as many a batch.
