@@ -92,7 +92,7 @@ public final class Loop implements AutoCloseable {
             throw new IllegalArgumentException(options.folder + ": the data has changed since the run began: "
                     + "to train on other text, start a new run with --init " + options.folder);
         }
-        checkpoint.restore(partition);
+        checkpoint.restore(model, partition);
         task.restore(checkpoint.folder());
         optimizer.restore(checkpoint.state().step());
         step = checkpoint.state().step();
