@@ -120,7 +120,7 @@ public final class Alignment {
                             options.beta == 0 ? Optional.empty() : Optional.of(run.share(Models.open(model)));
                     return loop(rank, run, home -> Models.openTrainable(weights(), home),
                             m -> new GrpoTask(options, m, reference,
-                                    RolloutSource.recorded(rollouts, options.batch_size), checksum));
+                                    RolloutSource.recorded(rollouts, options), checksum));
                 };
             }
             case PPO -> throw new IllegalArgumentException("ppo");
