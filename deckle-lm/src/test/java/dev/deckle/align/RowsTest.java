@@ -243,7 +243,7 @@ class RowsTest {
         "{}                                               | has the keys , expected completion",
         "[1]                                              | expected one JSON object",
         "{'text': 'a'                                     | not JSON",
-        "{'text': 'a'} {'text': 'b'}                      | expected one JSON object",
+        "{'text': 'a'} {'text': 'b'}                      | not JSON",
         "{text: 'a'}                                      | not JSON",
         "{'prompt_ids': [NaN], 'completion_ids': [4]}     | not JSON",
     })
