@@ -8,6 +8,8 @@ import dev.deckle.train.RunFolder;
 import dev.deckle.train.TrainListener;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
@@ -24,7 +26,8 @@ import picocli.CommandLine.Parameters;
             "  ./deckle align sft --model runs/ten --data examples.jsonl      learn completions as they are",
             "  ./deckle align dpo --model runs/sft --data pairs.jsonl         prefer the chosen ones",
             "  ./deckle align reward --model runs/sft --data pairs.jsonl      a model that judges",
-            "  ./deckle align grpo --model runs/sft --rollouts drawn.jsonl    from rewards of recorded completions"
+            "  ./deckle align grpo --model runs/sft --data prompts.jsonl --reward exact_match",
+            "  ./deckle align grpo --model runs/sft --data prompts.jsonl --reward MyReward.java --loss dapo"
         })
 final class Align extends Verb {
     /// Which way.
@@ -136,6 +139,41 @@ final class Align extends Verb {
             description = "grpo: the longest completion; default: 256")
     private Integer maxNewTokens;
 
+    @Option(names = "--scale-rewards", paramLabel = "BY",
+            description = "grpo: what advantages are divided by: the standard deviation of the group, of the batch, "
+                    + "or none")
+    private String scaleRewards;
+
+    @Option(names = "--dynamic-sampling", paramLabel = "N",
+            description = "grpo: how often groups of equal rewards are replaced by others; dapo 3, else 0")
+    private Integer dynamicSampling;
+
+    @Option(names = "--mask-truncated", description = "grpo: completions that were cut off are not learned from")
+    private boolean maskTruncated;
+
+    @Option(names = "--reward", paramLabel = "NAME", arity = "1..*",
+            description = "grpo: what judges completions: exact_match[:COLUMN], regex:PATTERN, format, length:N, "
+                    + "overlong:MAX,CACHE, arithmetic, FILE.java, or a class with --reward-jar")
+    private List<String> reward;
+
+    @Option(names = "--reward-weights", paramLabel = "X", arity = "1..*", description = "grpo: what each counts")
+    private List<Double> rewardWeights;
+
+    @Option(names = "--reward-command", paramLabel = "CMD",
+            description = "grpo: a process that judges: JSON lines in and out")
+    private String rewardCommand;
+
+    @Option(names = "--reward-jar", paramLabel = "JAR", description = "grpo: where the rewards' classes are")
+    private Path rewardJar;
+
+    @Option(names = "--reward-timeout", paramLabel = "S",
+            description = "grpo: seconds that a reward has for a batch; default: 30")
+    private Double rewardTimeout;
+
+    @Option(names = "--save-rollouts", paramLabel = "FILE",
+            description = "grpo: write the completions that are learned from, as --rollouts reads them")
+    private Path saveRollouts;
+
     @Option(names = "--ranks", paramLabel = "N",
             description = "ranks that share each batch, as threads; under mpirun its processes are the ranks")
     private Integer ranks;
@@ -235,6 +273,15 @@ final class Align extends Verb {
         set(epsilonHigh, v -> o.epsilon_high = v);
         set(temperature, v -> o.temperature = v);
         set(maxNewTokens, v -> o.max_new_tokens = v);
+        set(scaleRewards, v -> o.scale_rewards = v);
+        set(dynamicSampling, v -> o.dynamic_sampling = v);
+        o.mask_truncated |= maskTruncated;
+        set(reward, v -> o.reward = new ArrayList<>(v));
+        set(rewardCommand, v -> o.reward.add("command:" + v));
+        set(rewardWeights, v -> o.reward_weights = new ArrayList<>(v));
+        set(rewardJar, v -> o.reward_jar = absolute(v));
+        set(rewardTimeout, v -> o.reward_timeout = v);
+        set(saveRollouts, v -> o.save_rollouts = absolute(v));
         set(ranks, v -> o.ranks = v);
         set(zero, v -> o.zero = v);
         set(offload, v -> o.offload = absolute(v));

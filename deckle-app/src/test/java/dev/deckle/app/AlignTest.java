@@ -138,7 +138,7 @@ class AlignTest {
         "align reward --model POLICY --data FOLDER/sft.jsonl          | FOLDER/sft.jsonl, line 1: has the keys ",
         "align grpo --model POLICY --rollouts FOLDER/sft.jsonl        | FOLDER/sft.jsonl, line 1: logprobs is missing",
         "align sft --model POLICY --data FOLDER/sft.jsonl --trace FOLDER/no/t | --trace FOLDER/no/t: cannot be written: ",
-        "align grpo --model POLICY --rollouts FOLDER/grpo.jsonl --batch-size 64 | --batch-size 64: FOLDER/grpo.jsonl holds ",
+        "align grpo --model POLICY --rollouts FOLDER/grpo.jsonl --batch-size 64 | FOLDER/grpo.jsonl: holds ",
         "align grpo --model POLICY --rollouts FOLDER/grpo.jsonl           | --group-size 8: rollout 5 of FOLDER/grpo.jsonl",
         "align --resume FOLDER/nowhere                                | FOLDER/nowhere: there is no such run",
         "align --resume FOLDER/hollow                                 | FOLDER/hollow: holds no checkpoint",

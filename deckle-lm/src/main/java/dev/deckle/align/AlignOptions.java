@@ -114,6 +114,32 @@ public final class AlignOptions {
 
     public int max_new_tokens = 256;
 
+    /// What advantages are divided by: the standard deviation of the group, of the batch, or none; empty: group, and
+    /// none for dr_grpo.
+    public String scale_rewards = "";
+
+    /// How often groups whose rewards are all equal, from which nothing can be learned, are replaced by others;
+    /// negative: 0, and 3 for dapo.
+    public int dynamic_sampling = -1;
+
+    /// Whether completions that were cut off are not learned from.
+    public boolean mask_truncated;
+
+    /// Rewards by name, as they are opened.
+    public List<String> reward = new ArrayList<>();
+
+    /// What each counts; empty for 1.
+    public List<Double> reward_weights = new ArrayList<>();
+
+    /// Where the rewards' classes are.
+    public String reward_jar = "";
+
+    /// Seconds that a reward has for a batch.
+    public double reward_timeout = 30;
+
+    /// Where rollouts are written as they are drawn; empty for nowhere.
+    public String save_rollouts = "";
+
     public int ranks = 1;
     public int zero;
     public String offload = "";
@@ -174,6 +200,16 @@ public final class AlignOptions {
         positive("--iterations", iterations);
         positive("--max-new-tokens", max_new_tokens);
         epsilon_high = epsilon_high == -1 ? epsilon : epsilon_high;
+        scale_rewards = !scale_rewards.isEmpty() ? scale_rewards : loss.equals("dr_grpo") ? "none" : "group";
+        require(List.of("group", "batch", "none").contains(scale_rewards),
+                "--scale-rewards must be group, batch or none, not " + scale_rewards);
+        dynamic_sampling = dynamic_sampling >= 0 ? dynamic_sampling : loss.equals("dapo") ? 3 : 0;
+        require(dynamic_sampling <= 100, "--dynamic-sampling must be at most 100, not " + dynamic_sampling);
+        require(reward_weights.isEmpty() || reward_weights.size() == reward.size(), "--reward-weights: "
+                + reward_weights.size() + " for " + reward.size() + " rewards");
+        require(reward_timeout > 0 && reward_timeout < 1e6, "--reward-timeout must be positive, not " + reward_timeout);
+        boolean draws = !data.isEmpty() && (method == Method.GRPO || method == Method.PPO);
+        require(!draws || !reward.isEmpty(), "--reward NAME is needed: what completions are judged by");
         require(epsilon >= 0 && epsilon < 1, "--epsilon must be at least 0 and below 1, not " + epsilon);
         require(epsilon_high >= 0 && epsilon_high < 100, "--epsilon-high must be at least 0 and below 100, not "
                 + epsilon_high);

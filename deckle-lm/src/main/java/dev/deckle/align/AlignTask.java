@@ -5,6 +5,7 @@ import dev.deckle.models.CausalLm;
 import dev.deckle.tensor.Tensor;
 import dev.deckle.train.Task;
 import dev.deckle.zero.Partition;
+import java.nio.ByteBuffer;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -62,6 +63,15 @@ abstract class AlignTask implements Task {
         }
         sums.clear();
         return total;
+    }
+
+    /// The largest of a number over all ranks.
+    double largest(double own) {
+        double most = own;
+        for (byte[] b : ranks.allGather(ByteBuffer.allocate(Double.BYTES).putDouble(own).array())) {
+            most = Math.max(most, ByteBuffer.wrap(b).getDouble());
+        }
+        return most;
     }
 
     @Override

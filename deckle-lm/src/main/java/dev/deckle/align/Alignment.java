@@ -1,9 +1,12 @@
 package dev.deckle.align;
 
 import dev.deckle.chat.ChatTemplate;
+import dev.deckle.generate.GenerationConfig;
 import dev.deckle.models.CausalLm;
 import dev.deckle.models.Models;
 import dev.deckle.models.SequenceClassifier;
+import dev.deckle.reward.RewardPanel;
+import dev.deckle.reward.Rewards;
 import dev.deckle.tokenizer.Tokenizer;
 import dev.deckle.train.Checkpoint;
 import dev.deckle.train.Launch;
@@ -15,8 +18,12 @@ import dev.deckle.zero.Partition;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
+import java.util.function.Function;
 import java.util.function.UnaryOperator;
 import java.util.zip.CRC32C;
 
@@ -114,13 +121,12 @@ public final class Alignment {
                 };
             }
             case GRPO -> {
-                List<Row.Rollout> rollouts = rows.rollouts();
+                Function<CausalLm, RolloutSource> source = source(rows, tokenizer, run);
                 yield rank -> {
                     Optional<CausalLm> reference =
                             options.beta == 0 ? Optional.empty() : Optional.of(run.share(Models.open(model)));
                     return loop(rank, run, home -> Models.openTrainable(weights(), home),
-                            m -> new GrpoTask(options, m, reference,
-                                    RolloutSource.recorded(rollouts, options), checksum));
+                            m -> new GrpoTask(options, m, reference, source.apply(m), checksum));
                 };
             }
             case PPO -> throw new IllegalArgumentException("ppo");
@@ -129,6 +135,30 @@ public final class Alignment {
         if (from.isEmpty() && run.runFolder().isPresent()) {
             run.runFolder().get().describe(run.model(), tokenizer.orElse(null), options.model);
         }
+    }
+
+    /// Where the rollouts of a rank's model come from.
+    private Function<CausalLm, RolloutSource> source(Rows rows, Optional<Tokenizer> tokenizer, Run run)
+            throws IOException {
+        if (!options.rollouts.isEmpty()) {
+            List<Row.Rollout> recorded = rows.rollouts();
+            if (recorded.size() < options.batch_size) {
+                throw new IllegalArgumentException(options.rollouts + ": holds " + recorded.size()
+                        + " rollouts, --batch-size " + options.batch_size + " needs at least as many");
+            }
+            return _ -> RolloutSource.recorded(recorded, options);
+        }
+        List<Row.Prompt> prompts = rows.prompts();
+        List<RewardPanel.Weighted> rewards = new ArrayList<>();
+        Optional<Path> jar = options.reward_jar.isEmpty() ? Optional.empty() : Optional.of(Path.of(options.reward_jar));
+        for (int i = 0; i < options.reward.size(); i++) {
+            rewards.add(new RewardPanel.Weighted(Rewards.open(options.reward.get(i), jar),
+                    options.reward_weights.isEmpty() ? 1 : options.reward_weights.get(i)));
+        }
+        RewardPanel panel = run.share(new RewardPanel(rewards,
+                Duration.ofMillis((long) Math.ceil(options.reward_timeout * 1000))));
+        Set<Integer> ends = Set.copyOf(GenerationConfig.read(model).endTokens());
+        return m -> new Drawn(options, m, tokenizer, prompts, panel, ends);
     }
 
     /// Makes the loop of a rank.

@@ -28,7 +28,9 @@ final class GrpoTask extends AlignTask {
     private List<Row.Rollout> batch = List.of(); // of the step at hand
     private long batchIndex = -1;
     private List<Judged> judged = List.of(); // this rank's part of it
-    private boolean fresh;
+    private boolean fresh; // the step at hand is the batch's first
+    private boolean unmoved; // and the model is still the one that drew it
+    private double mismatch;
 
     /// @param reference where beta is not 0
     GrpoTask(AlignOptions options, CausalLm model, Optional<CausalLm> reference, RolloutSource source, long checksum) {
@@ -52,6 +54,8 @@ final class GrpoTask extends AlignTask {
     public List<MicroBatch> microBatches(long step) throws IOException {
         long index = step / options.iterations;
         fresh = index != batchIndex;
+        unmoved = fresh && source.drawnNow();
+        mismatch = 0;
         if (fresh) {
             batch = source.batch(index);
             batchIndex = index;
@@ -59,12 +63,12 @@ final class GrpoTask extends AlignTask {
         if (judged.isEmpty() || fresh) {
             judged = judge(mine(batch));
         }
-        long tokens = batch.stream().mapToLong(r -> r.completion().length).sum();
+        long tokens = Math.max(1, batch.stream().mapToLong(Row.Rollout::tokens).sum());
         List<MicroBatch> parts = new ArrayList<>();
         int each = judged.size() / options.grad_accum;
         for (int i = 0; i < options.grad_accum; i++) {
             List<Judged> rows = judged.subList(i * each, (i + 1) * each);
-            long own = rows.stream().mapToLong(j -> j.rollout.completion().length).sum();
+            long own = rows.stream().mapToLong(j -> j.rollout.tokens()).sum();
             // a mean of this part's sequences or tokens, which are so many of all
             double share = loss.norm() instanceof GrpoLoss.Norm.AllTokens
                     ? (double) own / tokens
@@ -75,10 +79,7 @@ final class GrpoTask extends AlignTask {
     }
 
     private List<Judged> judge(List<Row.Rollout> mine) {
-        double[] rewards = batch.stream().mapToDouble(Row.Rollout::reward).toArray();
-        double[] advantages =
-                GrpoLoss.advantages(Tensor.of(rewards), options.group_size, !options.loss.equals("dr_grpo"))
-                        .toDoubles();
+        double[] advantages = advantages();
         int first = ranks.rank() * mine.size();
         List<float[]> refs = reference.isEmpty() ? List.of() : referenceLogprobs(reference.get(), mine);
         List<Judged> all = new ArrayList<>();
@@ -86,6 +87,30 @@ final class GrpoTask extends AlignTask {
             all.add(new Judged(mine.get(i), advantages[first + i], refs.isEmpty() ? new float[0] : refs.get(i)));
         }
         return all;
+    }
+
+    /// Of the whole batch. A completion that nobody judged counts as its group's mean does.
+    private double[] advantages() {
+        double[] rewards = batch.stream().mapToDouble(Row.Rollout::reward).toArray();
+        for (int g = 0; g < rewards.length; g += options.group_size) {
+            double[] known = Arrays.stream(rewards, g, g + options.group_size).filter(r -> !Double.isNaN(r)).toArray();
+            double mean = Arrays.stream(known).average().orElse(0);
+            for (int i = g; i < g + options.group_size; i++) {
+                rewards[i] = Double.isNaN(rewards[i]) ? mean : rewards[i];
+            }
+        }
+        Tensor t = Tensor.of(rewards);
+        return switch (options.scale_rewards) {
+            case "group" -> GrpoLoss.advantages(t, options.group_size, true).toDoubles();
+            case "batch" -> GrpoLoss.advantages(t, options.group_size, false).div(std(rewards) + 1e-4).toDoubles();
+            default -> GrpoLoss.advantages(t, options.group_size, false).toDoubles();
+        };
+    }
+
+    private static double std(double[] values) {
+        double mean = Arrays.stream(values).average().orElse(0);
+        return Math.sqrt(Arrays.stream(values).map(v -> (v - mean) * (v - mean)).sum()
+                / Math.max(1, values.length - 1));
     }
 
     private List<float[]> referenceLogprobs(CausalLm model, List<Row.Rollout> rows) {
@@ -115,6 +140,11 @@ final class GrpoTask extends AlignTask {
 
     private void measure(Padded padded, Policy policy, Tensor old, Optional<Tensor> refs, double[] advantages) {
         Tensor now = policy.logprobs().detach();
+        if (unmoved) { // the model that drew them: what it said then it should say now
+            Tensor gap = now.sub(old).abs().mul(padded.mask());
+            count("mismatch", gap);
+            mismatch = Math.max(mismatch, gap.reshape(-1).max(0, false).item());
+        }
         count("tokens", padded.tokens());
         count("entropy", policy.entropySum(padded));
         refs.ifPresent(r -> count("kl", KlEstimator.K3.of(now, r).mul(padded.mask())));
@@ -137,15 +167,18 @@ final class GrpoTask extends AlignTask {
     @Override
     public Map<String, Number> metrics(long step, double seconds) {
         Map<String, Double> sums = counted();
-        double tokens = sums.get("tokens");
+        double tokens = Math.max(1, sums.get("tokens"));
         Map<String, Number> m = new LinkedHashMap<>();
         if (fresh) {
-            double[] rewards = batch.stream().mapToDouble(Row.Rollout::reward).toArray();
-            double mean = Arrays.stream(rewards).average().orElseThrow();
-            double squares = Arrays.stream(rewards).map(r -> (r - mean) * (r - mean)).sum();
-            m.put("reward", mean);
-            m.put("reward_std", Math.sqrt(squares / Math.max(1, rewards.length - 1)));
+            double[] rewards =
+                    batch.stream().mapToDouble(Row.Rollout::reward).filter(r -> !Double.isNaN(r)).toArray();
+            m.put("reward", Arrays.stream(rewards).average().orElse(0));
+            m.put("reward_std", std(rewards));
             m.putAll(source.metrics());
+        }
+        if (unmoved) {
+            m.put("logprob_mismatch_mean", sums.get("mismatch") / tokens);
+            m.put("logprob_mismatch_max", largest(mismatch));
         }
         if (sums.containsKey("kl")) {
             m.put("kl", sums.get("kl") / tokens);
@@ -154,6 +187,11 @@ final class GrpoTask extends AlignTask {
         m.put("clip_ratio", sums.get("clipped") / tokens);
         m.put("completion_length", batch.stream().mapToInt(r -> r.completion().length).average().orElseThrow());
         return m;
+    }
+
+    @Override
+    public Optional<String> sample(long step) {
+        return source.sample(batch);
     }
 
     /// In the middle of a batch the rest of its steps need it, and the model that drew it is no more.

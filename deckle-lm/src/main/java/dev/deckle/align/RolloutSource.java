@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /// Where batches of rollouts come from: groups of completions of the same prompt, in order.
 interface RolloutSource {
@@ -20,16 +21,23 @@ interface RolloutSource {
         return Map.of();
     }
 
-    /// Recorded ones, batch after batch and again from the first; what is no whole batch at the end is left out.
+    /// Whether the model draws them when they are asked for.
+    default boolean drawnNow() {
+        return false;
+    }
+
+    /// Some of a batch for a person to read.
+    default Optional<String> sample(List<Row.Rollout> batch) {
+        return Optional.empty();
+    }
+
+    /// Recorded ones, at least as many as a batch has: batch after batch and again from the first. What is no whole
+    /// batch at the end is left out.
     ///
-    /// @throws IllegalArgumentException in one line, where they are too few, or a group mixes prompts
+    /// @throws IllegalArgumentException in one line, where a group mixes prompts
     static RolloutSource recorded(List<Row.Rollout> rows, AlignOptions options) {
         int each = options.batch_size;
         int batches = rows.size() / each;
-        if (batches == 0) {
-            throw new IllegalArgumentException("--batch-size " + each + ": " + options.rollouts + " holds "
-                    + rows.size() + " rollouts alone");
-        }
         int group = options.group_size;
         for (int i = 0; i < batches * each; i++) { // an advantage is measured against one's own prompt only
             if (!Arrays.equals(rows.get(i).prompt(), rows.get(i / group * group).prompt())) {

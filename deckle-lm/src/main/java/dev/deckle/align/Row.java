@@ -21,17 +21,35 @@ sealed interface Row {
 
     /// A completion that was drawn and judged before.
     ///
+    /// @param reward NaN where nobody judged it
     /// @param logprobs of its tokens, as they were drawn
-    record Rollout(int[] prompt, int[] completion, double reward, float[] logprobs) implements Row {
+    /// @param counts whether it is learned from; one that was cut off may not be
+    record Rollout(int[] prompt, int[] completion, double reward, float[] logprobs, boolean counts) implements Row {
+        /// What is learned of it: nothing where nobody judged it.
         Sequence sequence() {
-            return Sequence.of(prompt, completion);
+            Sequence s = Sequence.of(prompt, completion);
+            return learned() ? s : new Sequence(s.ids(), new boolean[s.length()]);
+        }
+
+        boolean learned() {
+            return counts && !Double.isNaN(reward);
+        }
+
+        /// Tokens that are learned.
+        int tokens() {
+            return learned() ? completion.length : 0;
         }
 
         JsonObject json() {
             JsonObject o = new JsonObject();
             o.add("prompt_ids", Rows.array(prompt));
             o.add("completion_ids", Rows.array(completion));
-            o.addProperty("reward", reward);
+            if (!Double.isNaN(reward)) {
+                o.addProperty("reward", reward);
+            }
+            if (!counts) {
+                o.addProperty("counts", false);
+            }
             var list = new com.google.gson.JsonArray();
             for (float f : logprobs) {
                 list.add(f);

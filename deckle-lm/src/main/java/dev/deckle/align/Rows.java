@@ -68,6 +68,18 @@ final class Rows {
         return read(this::rollout);
     }
 
+    /// Rollouts as lines of JSON.
+    ///
+    /// @param where they come from, for messages
+    static List<Row.Rollout> rollouts(String lines, String where, int vocabSize) throws IOException {
+        Rows rows = new Rows(Path.of(""), Optional.empty(), Optional.empty(), vocabSize, Integer.MAX_VALUE);
+        List<Row.Rollout> all = new ArrayList<>();
+        for (String line : lines.split("\n")) {
+            all.add(rows.rollout(StrictJson.object(line, where), where));
+        }
+        return all;
+    }
+
     /// A batch that a checkpoint holds.
     record Saved(long batch, List<Row.Rollout> rollouts) {}
 
@@ -75,13 +87,8 @@ final class Rows {
     static Saved saved(Path file, int vocabSize) throws IOException {
         String[] lines = TextFile.read(file, LARGEST_FILE).split("\n");
         long batch = (long) number(StrictJson.object(lines[0], file + ", line 1"), "batch", file + ", line 1");
-        Rows rows = new Rows(file, Optional.empty(), Optional.empty(), vocabSize, Integer.MAX_VALUE);
-        List<Row.Rollout> rollouts = new ArrayList<>();
-        for (int i = 1; i < lines.length; i++) {
-            String where = file + ", line " + (i + 1);
-            rollouts.add(rows.rollout(StrictJson.object(lines[i], where), where));
-        }
-        return new Saved(batch, rollouts);
+        String rest = String.join("\n", Arrays.asList(lines).subList(1, lines.length));
+        return new Saved(batch, rest.isEmpty() ? List.of() : rollouts(rest, file.toString(), vocabSize));
     }
 
     private <R extends Row> List<R> read(Maker<R> maker) throws IOException {
@@ -208,7 +215,9 @@ final class Rows {
             throw new IllegalArgumentException(where + ": a prompt of at least one token and at most " + longest
                     + " tokens with the completion are expected, not " + prompt.length + " and " + s.length());
         }
-        return new Row.Rollout(prompt, completion, number(o, "reward", where), logprobs);
+        double reward = o.has("reward") && !o.get("reward").isJsonNull() ? number(o, "reward", where) : Double.NaN;
+        boolean counts = !o.has("counts") || !"false".equals(o.get("counts").getAsString());
+        return new Row.Rollout(prompt, completion, reward, logprobs, counts);
     }
 
     private Sequence checked(Sequence s, String where) {

@@ -34,7 +34,7 @@ public final class Decoding implements Iterator<Decoding.Token>, AutoCloseable {
     ///
     /// @param sequence whose it is, counted from 0 in the order of the prompts
     /// @param logProb the natural logarithm of its probability as the model gave it, before temperature, penalty and
-    ///     filters
+    ///     filters (after the temperature with [TextGenerator#withTemperedLogProbs()])
     /// @param last whether the sequence ends with it
     public record Token(int sequence, int id, float logProb, boolean last) {}
 
@@ -248,7 +248,9 @@ public final class Decoding implements Iterator<Decoding.Token>, AutoCloseable {
             float[] scores = Arrays.copyOfRange(all, r * vocab, (r + 1) * vocab);
             chosen[r] = generator.next(scores, s.ids(), s.made(), s.random);
         }
-        float[] losses = Functional.crossEntropy(logits, Tensor.of(chosen), -1).toFloats();
+        double temperature = generator.logProbTemperature();
+        Tensor scaled = temperature == 1 ? logits : logits.div(temperature);
+        float[] losses = Functional.crossEntropy(scaled, Tensor.of(chosen), -1).toFloats();
         for (int r = 0; r < chosen.length; r++) {
             Sequence s = going.get(r);
             int id = (int) chosen[r];

@@ -32,6 +32,7 @@ public final class TextGenerator {
     private final Sampler sampler;
     private final Set<Integer> endTokens;
     private final int minNewTokens;
+    private final boolean tempered;
     private final Caches caches;
 
     /// With a contiguous cache.
@@ -43,27 +44,41 @@ public final class TextGenerator {
 
     /// @param endTokens the ids that end a text
     public TextGenerator(CausalLm model, Sampler sampler, Set<Integer> endTokens, KvCache.Kind cacheKind) {
-        this(model, sampler, endTokens, 0, (capacity, sequences) -> model.cache(cacheKind, capacity, sequences));
+        this(model, sampler, endTokens, 0, false,
+                (capacity, sequences) -> model.cache(cacheKind, capacity, sequences));
     }
 
     private TextGenerator(
-            CausalLm model, Sampler sampler, Set<Integer> endTokens, int minNewTokens, Caches caches) {
+            CausalLm model, Sampler sampler, Set<Integer> endTokens, int minNewTokens, boolean tempered,
+            Caches caches) {
         this.model = model;
         this.sampler = sampler;
         this.endTokens = Set.copyOf(endTokens);
         this.minNewTokens = minNewTokens;
+        this.tempered = tempered;
         this.caches = caches;
     }
 
     /// The same where no end token comes before so many others.
     public TextGenerator withMinNewTokens(int minNewTokens) {
-        return new TextGenerator(model, sampler, endTokens, minNewTokens, caches);
+        return new TextGenerator(model, sampler, endTokens, minNewTokens, tempered, caches);
+    }
+
+    /// The same, with log-probabilities at the sampler's temperature: those of the distribution that tokens are drawn
+    /// from, where nothing else filters it.
+    public TextGenerator withTemperedLogProbs() {
+        return new TextGenerator(model, sampler, endTokens, minNewTokens, true, caches);
+    }
+
+    /// What the logits are divided by for log-probabilities.
+    double logProbTemperature() {
+        return tempered && sampler.temperature() > 0 ? sampler.temperature() : 1;
     }
 
     /// The same with a paged cache in a memory that outlives this generator's calls: a prompt that begins as an earlier
     /// sequence did is computed from where they part.
     public TextGenerator withMemory(PagedMemory memory) {
-        return new TextGenerator(model, sampler, endTokens, minNewTokens,
+        return new TextGenerator(model, sampler, endTokens, minNewTokens, tempered,
                 (capacity, _) -> new PagedKvCache(capacity, memory));
     }
 

@@ -21,8 +21,9 @@ public final class SequenceClassifier implements CausalLm {
     SequenceClassifier(CausalLm decoder, Tensor scoreWeight) {
         this.decoder = decoder;
         score = new Linear(scoreWeight);
-        Map<String, Tensor> parameters = new LinkedHashMap<>(decoder.parameters());
-        parameters.put("score.weight", scoreWeight);
+        Map<String, Tensor> parameters = new LinkedHashMap<>();
+        parameters.put("score.weight", scoreWeight); // first, as a home was asked for it
+        parameters.putAll(decoder.parameters());
         State d = decoder.state();
         state = new State(classifying(d.configJson()), parameters, d.memory(), 1, d.maxPositionEmbeddings(),
                 d.fixedPositions(), d.windows());

@@ -7,7 +7,7 @@ import dev.deckle.tensor.Tensor;
 
 /// A model whose logits are those of the first rank: hosts with other processors round differently, and ranks that draw
 /// different tokens would soon wait for each other in vain.
-record SameLogits(CausalLm model, Communicator ranks) implements CausalLm {
+public record SameLogits(CausalLm model, Communicator ranks) implements CausalLm {
     @Override
     public Tensor hidden(Tensor ids, Pass pass) {
         return model.hidden(ids, pass);

@@ -110,6 +110,10 @@ class RowsTest {
         same(new int[] {5, 6, 7}, "011", r.sequence());
         assertEquals(-1, r.reward());
         assertArrayEquals(new float[] {-0.5f, -2}, r.logprobs());
+        for (String nobody : List.of("", ", 'reward': null")) { // nobody judged it
+            String line = "{'prompt_ids': [5], 'completion_ids': [6], 'logprobs': [-1]" + nobody + "}";
+            assertEquals(Double.NaN, rows(line).rollouts().getFirst().reward());
+        }
         var q = rows("{'prompt_ids': [5, 6], 'answer': 'x'}").prompts().getFirst();
         assertArrayEquals(new int[] {5, 6}, q.ids());
         assertEquals(tokenizer.decode(5, 6), q.text());
@@ -274,8 +278,7 @@ class RowsTest {
         "{'prompt_ids': [1], 'completion_ids': [2], 'reward': 1}                      | logprobs is missing",
         "{'prompt_ids': [1], 'completion_ids': [2], 'reward': 1, 'logprobs': []}      | logprobs has 0 numbers for 1",
         "{'prompt_ids': [1], 'completion_ids': [2], 'reward': 1, 'logprobs': ['a']}   | logprobs is no number",
-        "{'prompt_ids': [1], 'completion_ids': [2], 'logprobs': [0]}                  | reward is missing",
-        "{'prompt_ids': [1], 'completion_ids': [2], 'reward': null, 'logprobs': [0]}  | reward is no number",
+        "{'prompt_ids': [1], 'completion_ids': [2], 'reward': 'x', 'logprobs': [0]}   | reward is no number",
         "{'prompt_ids': [1], 'completion_ids': [2], 'reward': 1e999, 'logprobs': [0]} | reward is no number",
         "{'prompt_ids': [], 'completion_ids': [2], 'reward': 1, 'logprobs': [0]}      | a prompt of at least one token",
     })
