@@ -109,7 +109,7 @@ public final class Alignment {
             }
             case REWARD -> {
                 List<Row.Pair> pairs = rows.pairs();
-                yield rank -> loop(rank, run, home -> Models.openClassifier(weights(), home, options.seed),
+                yield rank -> loop(rank, run, home -> Models.openClassifier(weights(), model, home, options.seed),
                         m -> new RewardTask(options, (SequenceClassifier) m, pairs, checksum));
             }
             case DPO -> {

@@ -1,6 +1,7 @@
 package dev.deckle.models;
 
 import com.google.gson.JsonArray;
+import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 import dev.deckle.nn.Linear;
 import dev.deckle.nn.Pass;
@@ -44,7 +45,8 @@ public final class SequenceClassifier implements CausalLm {
         id.addProperty("LABEL_0", 0);
         c.add("label2id", id);
         if (!c.has("pad_token_id") || c.get("pad_token_id").isJsonNull()) {
-            c.add("pad_token_id", c.get("eos_token_id")); // where transformers looks for a row's end
+            JsonElement end = c.get("eos_token_id"); // where transformers looks for a row's end
+            c.add("pad_token_id", end instanceof JsonArray all && !all.isEmpty() ? all.get(0) : end);
         }
         return c;
     }

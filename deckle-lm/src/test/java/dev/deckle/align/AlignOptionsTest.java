@@ -15,7 +15,14 @@ import org.junit.jupiter.params.provider.EnumSource;
 class AlignOptionsTest {
     private static AlignOptions of(Method method) {
         AlignOptions o = new AlignOptions(method);
-        o.data = "rows.jsonl";
+        if (method == Method.GRPO) {
+            o.rollouts = "drawn.jsonl";
+        } else {
+            o.data = "rows.jsonl";
+        }
+        if (method == Method.PPO) {
+            o.reward.add("length");
+        }
         return o;
     }
 
