@@ -76,7 +76,8 @@ class AlignGoldenTest {
                 if (key.equals("entropy") && !method.equals("grpo")) {
                     continue; // not told: it costs a pass over all logits
                 }
-                if (key.equals("rewards/accuracies") && Math.abs(expected.get("rewards/margins").getAsDouble()) < 1e-6) {
+                if (key.equals("rewards/accuracies")
+                        && Math.abs(expected.get("rewards/margins").getAsDouble()) < 1e-6) {
                     continue; // before the first update nothing is gained, and rounding decides who gained more
                 }
                 assertTrue(found.has(key), "step " + (i + 1) + " has no " + key);

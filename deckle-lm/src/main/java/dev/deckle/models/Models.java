@@ -175,14 +175,15 @@ public final class Models {
         return openClassifier(folder, folder, home, seed);
     }
 
-    /// The same for a run that goes on from a checkpoint: a classifier's configuration names a token that pads where the
-    /// model had none, and the embedding of such a token does not learn.
+    /// The same for a run that goes on from a checkpoint: a classifier's configuration names a token that pads where
+    /// the model had none, and the embedding of such a token does not learn.
     ///
     /// @param begun the folder that the run began with, whose padding it is
     public static SequenceClassifier openClassifier(Path folder, Path begun, ParameterHome home, long seed)
             throws IOException {
         JsonElement padding = ConfigReader.ofModel(begun).json().get("pad_token_id");
-        return classifier(folder, c -> c.json().add("pad_token_id", padding), (memory, checkpoint) -> Weights.loadTrainable(memory, checkpoint, home),
+        return classifier(folder, c -> c.json().add("pad_token_id", padding),
+                (memory, checkpoint) -> Weights.loadTrainable(memory, checkpoint, home),
                 (values, hidden) -> {
                     Tensor first = Tensor.empty(DType.F32, Shape.of(1, hidden));
                     Init.normal(0.02).fill(first, new Generator(seed));

@@ -49,8 +49,9 @@ final class Alignments {
         for (int i = 0; i < ROWS; i++) {
             String prompt = ids(random, 1 + i % 5);
             sft.append(String.format("{\"prompt_ids\": %s, \"completion_ids\": %s}%n", prompt, ids(random, 1 + i % 7)));
-            pairs.append(String.format("{\"prompt_ids\": %s, \"chosen_ids\": %s, \"rejected_ids\": %s, \"margin\": %s}%n",
-                    prompt, ids(random, 2 + i % 7), ids(random, 1 + i % 6), i % 3 * 0.25));
+            pairs.append(
+                    String.format("{\"prompt_ids\": %s, \"chosen_ids\": %s, \"rejected_ids\": %s, \"margin\": %s}%n",
+                            prompt, ids(random, 2 + i % 7), ids(random, 1 + i % 6), i % 3 * 0.25));
         }
         for (int i = 0; i < ROWS / GROUP; i++) {
             String prompt = ids(random, 1 + i % 3);
@@ -97,14 +98,13 @@ final class Alignments {
         o.lr = 5e-3;
         o.lr_schedule = "cosine";
         o.warmup_steps = 1;
-        o.batch_size = 6;
+        o.batch_size = 12;
         switch (o.method) {
             case SFT -> o.data = file("sft.jsonl").toString();
             case REWARD, DPO -> o.data = file("pairs.jsonl").toString();
             case GRPO, PPO -> {
                 o.rollouts = file("rollouts.jsonl").toString();
                 o.group_size = GROUP;
-                o.batch_size = 12;
                 o.iterations = 4;
                 o.max_new_tokens = 9;
                 o.beta = name.equals("gspo") ? 0 : 0.1;

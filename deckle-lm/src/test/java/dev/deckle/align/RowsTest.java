@@ -100,11 +100,13 @@ class RowsTest {
         assertEquals(2, e.size());
         same(new int[] {5, 6, 7, 0, 399}, "00111", e.getFirst().sequence());
         same(new int[] {1, 2}, "01", e.getLast().sequence()); // nothing predicts the first token
-        var p = rows("{'prompt_ids': [5], 'chosen_ids': [6, 7], 'rejected_ids': [8], 'margin': -0.5}").pairs().getFirst();
+        var p = rows("{'prompt_ids': [5], 'chosen_ids': [6, 7], 'rejected_ids': [8], 'margin': -0.5}").pairs()
+                .getFirst();
         same(new int[] {5, 6, 7}, "011", p.chosen());
         same(new int[] {5, 8}, "01", p.rejected());
         assertEquals(-0.5, p.margin());
-        assertEquals(0, rows("{'prompt_ids': [5], 'chosen_ids': [6], 'rejected_ids': [8]}").pairs().getFirst().margin());
+        assertEquals(0,
+                rows("{'prompt_ids': [5], 'chosen_ids': [6], 'rejected_ids': [8]}").pairs().getFirst().margin());
         var r = rows("{'prompt_ids': [5], 'completion_ids': [6, 7], 'reward': -1, 'logprobs': [-0.5, -2]}").rollouts()
                 .getFirst();
         same(new int[] {5, 6, 7}, "011", r.sequence());
@@ -125,7 +127,8 @@ class RowsTest {
         Sequence s = rows("{'prompt': 'to be', 'completion': ' or not'}").examples().getFirst().sequence();
         assertArrayEquals(tokenizer.encode("to be or not" + END), s.ids());
         assertEquals(List.of(" or not" + END), learned(s));
-        Sequence ended = rows("{'prompt': 'to be', 'completion': ' or not" + END + "'}").examples().getFirst().sequence();
+        Sequence ended =
+                rows("{'prompt': 'to be', 'completion': ' or not" + END + "'}").examples().getFirst().sequence();
         assertArrayEquals(s.ids(), ended.ids()); // one end is enough
         Sequence alone = rows("{'text': 'to be or not'}").examples().getFirst().sequence();
         assertArrayEquals(s.ids(), alone.ids());
@@ -201,7 +204,8 @@ class RowsTest {
                 + "{\"role\": \"assistant\", \"content\": \"yes\"}]}");
         Rows rows = new Rows(file, Optional.of(spaced), Optional.of(template(
                 "{% for m in messages %}{{ m.role[0] }}: {{ m.content }} {% endfor %}"
-                        + "{% if add_generation_prompt %}a:{% endif %}")), VOCAB, 99);
+                        + "{% if add_generation_prompt %}a:{% endif %}")),
+                VOCAB, 99);
         Sequence s = rows.examples().getFirst().sequence();
         assertArrayEquals(spaced.encode("u: no a: yes "), s.ids());
         assertEquals(3, s.length() - s.tokens()); // "u:", "no", "a:"
@@ -218,7 +222,8 @@ class RowsTest {
         assertEquals(", line 1: the prompt has 4 tokens, expected 1 to 3, so that something can follow it",
                 refused(() -> rows(4, "{'prompt_ids': [5, 6, 7, 8]}").prompts()));
         assertEquals(", line 1: a prompt of at least one token and at most 3 tokens with the completion are expected, "
-                + "not 2 and 4", refused(() -> rows(3, "{'prompt_ids': [5, 6], 'completion_ids': [7, 8], 'reward': 1, "
+                + "not 2 and 4",
+                refused(() -> rows(3, "{'prompt_ids': [5, 6], 'completion_ids': [7, 8], 'reward': 1, "
                         + "'logprobs': [0, 0]}").rollouts()));
     }
 
@@ -306,7 +311,8 @@ class RowsTest {
         rows("{'prompt': 'a', 'completion': 'b'}");
         Rows bare = new Rows(file, Optional.empty(), Optional.empty(), VOCAB, 9);
         String noTokenizer = refused(bare::examples);
-        assertTrue(noTokenizer.startsWith(", line 1: is text, and the model's folder holds no tokenizer.json"), noTokenizer);
+        assertTrue(noTokenizer.startsWith(", line 1: is text, and the model's folder holds no tokenizer.json"),
+                noTokenizer);
         rows("{'messages': [{'role': 'assistant', 'content': 'a'}]}");
         String noTemplate =
                 refused(() -> new Rows(file, Optional.of(tokenizer), Optional.empty(), VOCAB, 9).examples());

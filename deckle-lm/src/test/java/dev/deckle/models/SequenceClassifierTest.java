@@ -52,7 +52,8 @@ class SequenceClassifierTest {
 
     /// Transformers reads a score at the last token that does not pad.
     @ParameterizedTest
-    @CsvSource(delimiter = '|', value = {"2 | null | 2", "2 | 0 | 0", "[4, 2] | null | 4", "2 | 2 | 2", "null | null | -1"})
+    @CsvSource(delimiter = '|',
+            value = {"2 | null | 2", "2 | 0 | 0", "[4, 2] | null | 4", "2 | 2 | 2", "null | null | -1"})
     void whatPadsIsNotJudged(String end, String given, int padding) throws IOException {
         make(end, given, 1);
         try (SequenceClassifier c = Models.openClassifier(folder)) {
