@@ -70,7 +70,7 @@ public final class AlignOptions {
     /// Micro-batches in a step.
     public int grad_accum = 1;
 
-    /// Negative: the method's default.
+    /// -1: the method's default.
     public double lr = -1;
 
     /// constant, linear or cosine, after the warm-up.
@@ -93,7 +93,7 @@ public final class AlignOptions {
     /// The variant of the method; empty for its first.
     public String loss = "";
 
-    /// Weight of the reference; negative: 0.1 for dpo, 0 for grpo, 0.05 for ppo.
+    /// Weight of the reference; -1: 0.1 for dpo, 0 for grpo, 0.05 for ppo.
     public double beta = -1;
 
     public double label_smoothing;
@@ -106,7 +106,7 @@ public final class AlignOptions {
 
     public double epsilon = 0.2;
 
-    /// Negative: as `epsilon`.
+    /// -1: as `epsilon`.
     public double epsilon_high = -1;
 
     /// Rollouts are drawn at it.
@@ -175,6 +175,9 @@ public final class AlignOptions {
     /// Steps between checkpoints; 0: every minute.
     public int save_every;
 
+    /// For Gson: without it what is transient, or not in a file, would be null in place of its default.
+    private AlignOptions() {}
+
     public AlignOptions(Method method) {
         this.method = method;
     }
@@ -190,7 +193,7 @@ public final class AlignOptions {
         require(steps > 0, "--steps must be positive, not " + steps);
         positive("--batch-size", batch_size);
         positive("--grad-accum", grad_accum);
-        lr = lr < 0 ? method.lr : lr;
+        lr = lr == -1 ? method.lr : lr;
         require(lr > 0 && lr < 10, "--lr must be above 0 and below 10, not " + lr);
         require(List.of("constant", "linear", "cosine").contains(lr_schedule),
                 "--lr-schedule must be constant, linear or cosine, not " + lr_schedule);
@@ -207,20 +210,20 @@ public final class AlignOptions {
         require(losses.contains(loss), losses.equals(List.of(""))
                 ? "--loss: " + method.word() + " has one loss alone"
                 : "--loss must be one of " + String.join(", ", losses) + ", not " + loss);
-        beta = beta >= 0 ? beta
+        beta = beta != -1 ? beta
                 : switch (method) {
                     case DPO -> 0.1;
                     case PPO -> 0.05;
                     case SFT, REWARD, GRPO -> 0;
                 };
         require(method != Method.DPO || beta > 0, "--beta must be above 0 for dpo, not " + beta);
-        require(beta < 1e6, "--beta must be below 1e6, not " + beta);
+        require(beta >= 0 && beta < 1e6, "--beta must be at least 0 and below 1e6, not " + beta);
         require(label_smoothing >= 0 && label_smoothing < 0.5,
                 "--label-smoothing must be at least 0 and below 0.5, not " + label_smoothing);
         positive("--group-size", group_size);
         positive("--iterations", iterations);
         positive("--max-new-tokens", max_new_tokens);
-        epsilon_high = epsilon_high < 0 ? epsilon : epsilon_high;
+        epsilon_high = epsilon_high == -1 ? epsilon : epsilon_high;
         scale_rewards = !scale_rewards.isEmpty() ? scale_rewards : loss.equals("dr_grpo") ? "none" : "group";
         require(List.of("group", "batch", "none").contains(scale_rewards),
                 "--scale-rewards must be group, batch or none, not " + scale_rewards);
@@ -232,7 +235,8 @@ public final class AlignOptions {
         boolean draws = !data.isEmpty() && (method == Method.GRPO || method == Method.PPO);
         require(!draws || !reward.isEmpty(), "--reward NAME is needed: what completions are judged by");
         require(epsilon >= 0 && epsilon < 1, "--epsilon must be at least 0 and below 1, not " + epsilon);
-        require(epsilon_high < 100, "--epsilon-high must be below 100, not " + epsilon_high);
+        require(epsilon_high >= 0 && epsilon_high < 100, "--epsilon-high must be at least 0 and below 100, not "
+                + epsilon_high);
         require(temperature > 0 && temperature < 100,
                 "--temperature must be above 0 and below 100, not " + temperature);
         positive("--mini-batches", mini_batches);
@@ -251,6 +255,8 @@ public final class AlignOptions {
                     + " must be a multiple of the " + ranks + " ranks times --mini-batches " + mini_batches
                     + " times --grad-accum " + grad_accum);
         }
+        require(eval_every >= 0, "--eval-every must not be negative, not " + eval_every);
+        require(save_every >= 0, "--save-every must not be negative, not " + save_every);
         positive("--ranks", ranks);
         Stage.of(zero);
         if (method == Method.GRPO || method == Method.PPO) {

@@ -109,7 +109,7 @@ public final class Alignment {
             }
             case REWARD -> {
                 List<Row.Pair> pairs = rows.pairs();
-                yield rank -> loop(rank, run, home -> Models.openClassifier(weights(), home, options.seed),
+                yield rank -> loop(rank, run, home -> Models.openClassifier(weights(), model, home, options.seed),
                         m -> new RewardTask(options, (SequenceClassifier) m, pairs, checksum));
             }
             case DPO -> {
@@ -164,7 +164,7 @@ public final class Alignment {
                 throw new IllegalArgumentException(options.rollouts + ": holds " + recorded.size()
                         + " rollouts, --batch-size " + options.batch_size + " needs at least as many");
             }
-            return _ -> RolloutSource.recorded(recorded, options.batch_size);
+            return _ -> RolloutSource.recorded(recorded, options);
         }
         List<Row.Prompt> prompts = rows.prompts();
         List<RewardPanel.Weighted> rewards = new ArrayList<>();

@@ -3,6 +3,7 @@ package dev.deckle.align;
 import dev.deckle.distributed.Communicator;
 import dev.deckle.zero.Partition;
 import java.io.IOException;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -30,11 +31,23 @@ interface RolloutSource {
         return Optional.empty();
     }
 
-    /// Recorded ones, as many a batch.
-    static RolloutSource recorded(List<Row.Rollout> rows, int each) {
+    /// Recorded ones, at least as many as a batch has: batch after batch and again from the first. What is no whole
+    /// batch at the end is left out.
+    ///
+    /// @throws IllegalArgumentException in one line, where a group mixes prompts
+    static RolloutSource recorded(List<Row.Rollout> rows, AlignOptions options) {
+        int each = options.batch_size;
+        int batches = rows.size() / each;
+        int group = options.group_size;
+        for (int i = 0; i < batches * each; i++) { // an advantage is measured against one's own prompt only
+            if (!Arrays.equals(rows.get(i).prompt(), rows.get(i / group * group).prompt())) {
+                throw new IllegalArgumentException("--group-size " + group + ": rollout " + (i + 1) + " of "
+                        + options.rollouts + " has another prompt than the first of its group");
+            }
+        }
         return index -> {
-            long from = index * each % (rows.size() / each * (long) each);
-            return rows.subList((int) from, (int) from + each);
+            int from = (int) (index % batches) * each;
+            return rows.subList(from, from + each);
         };
     }
 }

@@ -7,6 +7,7 @@ import com.google.gson.JsonPrimitive;
 import dev.deckle.chat.ChatTemplate;
 import dev.deckle.chat.Conversation;
 import dev.deckle.io.Shown;
+import dev.deckle.jinja.TemplateException;
 import dev.deckle.json.StrictJson;
 import dev.deckle.json.TextFile;
 import dev.deckle.tokenizer.Tokenizer;
@@ -21,6 +22,7 @@ import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.stream.IntStream;
 
 /// Reads a data set of JSON lines. Texts are tokenised: a prompt as a text that begins, a completion as its
 /// continuation, with the end token after it; `messages` by the model's chat template, of which what the assistant says
@@ -161,8 +163,14 @@ final class Rows {
         if (Arrays.equals(chosen.ids(), rejected.ids())) {
             throw new IllegalArgumentException(where + ": chosen equals rejected, so there is nothing to prefer");
         }
+        chosen = checked(chosen, where);
+        rejected = checked(rejected, where);
+        if (Arrays.equals(chosen.ids(), rejected.ids())) {
+            throw new IllegalArgumentException(where + ": chosen equals rejected within " + longest
+                    + " tokens: a longer --max-length is needed");
+        }
         double margin = o.has("margin") ? number(o, "margin", where) : 0;
-        return new Row.Pair(checked(chosen, where), checked(rejected, where), margin);
+        return new Row.Pair(chosen, rejected, margin);
     }
 
     private Row.Prompt prompt(JsonObject o, String where) throws IOException {
@@ -232,7 +240,7 @@ final class Rows {
                 || Arrays.equals(both, before);
         // where the last token of the prompt would melt into the completion, each is tokenised alone
         int[] after = grows ? Arrays.copyOfRange(both, before.length, both.length)
-                : t.encodeOrdinary(text(o, key, where));
+                : t.encode(text(o, key, where));
         return Sequence.of(before, withEnd(after));
     }
 
@@ -258,9 +266,7 @@ final class Rows {
     /// A conversation of which the assistant's turns count: what the template adds when a turn of the assistant does.
     private Sequence conversation(JsonArray messages, String where) throws IOException {
         String whole = render(messages, messages.size(), false, where);
-        List<int[]> parts = new ArrayList<>();
-        List<Boolean> counted = new ArrayList<>();
-        int done = 0;
+        List<Integer> cuts = new ArrayList<>(); // what counts lies between the first and the second, and so on
         for (int i = 0; i < messages.size(); i++) {
             if (!"assistant".equals(text(messages.get(i).getAsJsonObject(), "role", where))) {
                 continue;
@@ -271,27 +277,56 @@ final class Rows {
                 throw new IllegalArgumentException(where + ": the chat template shows the assistant's turn "
                         + (i + 1) + " otherwise when more follows it, so what it says cannot be told from the rest");
             }
-            add(parts, counted, whole.substring(done, before.length()), false, where);
-            add(parts, counted, whole.substring(before.length(), after.length()), true, where);
-            done = after.length();
+            cuts.add(before.length());
+            cuts.add(after.length());
         }
-        add(parts, counted, whole.substring(done), false, where);
-        int[] ids = parts.stream().flatMapToInt(Arrays::stream).toArray();
+        if (cuts.isEmpty()) {
+            throw new IllegalArgumentException(where + ": no message is the assistant's, so there is nothing to learn");
+        }
+        return cut(whole, cuts, where);
+    }
+
+    /// A text of which every other part counts. Its tokens are those of the whole; only where one of them would reach
+    /// over a cut each part is tokenised alone: many tokenizers write the beginning of a text in another way.
+    private Sequence cut(String whole, List<Integer> cuts, String where) {
+        Tokenizer t = tokenizer(where);
+        int[] ids = t.encode(whole);
+        List<Integer> places = new ArrayList<>();
+        for (int c : cuts) {
+            int[] head = t.encode(whole.substring(0, c));
+            if (head.length > ids.length || !Arrays.equals(head, Arrays.copyOf(ids, head.length))) {
+                return apart(whole, cuts, t);
+            }
+            places.add(head.length);
+        }
+        return counted(ids, places);
+    }
+
+    private static Sequence apart(String whole, List<Integer> cuts, Tokenizer t) {
+        IntStream.Builder ids = IntStream.builder();
+        List<Integer> places = new ArrayList<>();
+        int done = 0;
+        int length = 0;
+        for (int c : cuts) {
+            int[] part = t.encode(whole.substring(done, c));
+            Arrays.stream(part).forEach(ids);
+            length += part.length;
+            places.add(length);
+            done = c;
+        }
+        Arrays.stream(t.encode(whole.substring(done))).forEach(ids);
+        return counted(ids.build().toArray(), places);
+    }
+
+    private static Sequence counted(int[] ids, List<Integer> places) {
         boolean[] learned = new boolean[ids.length];
-        int at = 0;
-        for (int p = 0; p < parts.size(); p++) {
-            Arrays.fill(learned, at, at + parts.get(p).length, counted.get(p));
-            at += parts.get(p).length;
+        for (int i = 0; i < places.size(); i += 2) {
+            Arrays.fill(learned, places.get(i), places.get(i + 1), true);
         }
-        if (learned.length > 0) {
+        if (ids.length > 0) {
             learned[0] = false;
         }
         return new Sequence(ids, learned);
-    }
-
-    private void add(List<int[]> parts, List<Boolean> counted, String text, boolean learned, String where) {
-        parts.add(tokenizer(where).encode(text));
-        counted.add(learned);
     }
 
     private String render(JsonArray messages, int count, boolean prompt, String where) {
@@ -299,8 +334,12 @@ final class Rows {
         for (int i = 0; i < count; i++) {
             some.add(messages.get(i));
         }
-        return template(where).render(new Conversation(some, Optional.empty(), prompt, Optional.empty(),
-                new JsonObject()));
+        Conversation c = new Conversation(some, Optional.empty(), prompt, Optional.empty(), new JsonObject());
+        try {
+            return template(where).render(c);
+        } catch (TemplateException e) {
+            throw new IllegalArgumentException(where + ": " + e.getMessage(), e);
+        }
     }
 
     private Tokenizer tokenizer(String where) {

@@ -1,5 +1,6 @@
 package dev.deckle.models;
 
+import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 import dev.deckle.memory.ModelMemory;
 import dev.deckle.nn.Init;
@@ -171,7 +172,18 @@ public final class Models {
     ///
     /// @param seed of the score's first weights, where the folder has none
     public static SequenceClassifier openClassifier(Path folder, ParameterHome home, long seed) throws IOException {
-        return classifier(folder, (memory, checkpoint) -> Weights.loadTrainable(memory, checkpoint, home),
+        return openClassifier(folder, folder, home, seed);
+    }
+
+    /// The same for a run that goes on from a checkpoint: a classifier's configuration names a token that pads where
+    /// the model had none, and the embedding of such a token does not learn.
+    ///
+    /// @param begun the folder that the run began with, whose padding it is
+    public static SequenceClassifier openClassifier(Path folder, Path begun, ParameterHome home, long seed)
+            throws IOException {
+        JsonElement padding = ConfigReader.ofModel(begun).json().get("pad_token_id");
+        return classifier(folder, c -> c.json().add("pad_token_id", padding),
+                (memory, checkpoint) -> Weights.loadTrainable(memory, checkpoint, home),
                 (values, hidden) -> {
                     Tensor first = Tensor.empty(DType.F32, Shape.of(1, hidden));
                     Init.normal(0.02).fill(first, new Generator(seed));
@@ -183,18 +195,20 @@ public final class Models {
     ///
     /// @throws IllegalArgumentException if the folder holds no score
     public static SequenceClassifier openClassifier(Path folder) throws IOException {
-        return classifier(folder, Weights::load, (values, hidden) -> values.orElseThrow(
+        return classifier(folder, _ -> {}, Weights::load, (values, hidden) -> values.orElseThrow(
                 () -> new IllegalArgumentException(folder + ": score.weight (1, " + hidden + ") is missing: no model "
                         + "that judges (deckle align reward makes one)")));
     }
 
     private static SequenceClassifier classifier(
-            Path folder, Reader reader, BiFunction<Optional<Tensor>, Integer, Tensor> score) throws IOException {
+            Path folder, Consumer<ConfigReader> change, Reader reader,
+            BiFunction<Optional<Tensor>, Integer, Tensor> score) throws IOException {
         ConfigReader config = ConfigReader.ofModel(folder);
         int hidden = config.integer(config.has("n_embd") ? "n_embd" : "hidden_size", 1, 1 << 20);
         boolean tied = config.flag("tie_word_embeddings", true);
         Tensor[] scoreWeight = new Tensor[1];
-        CausalLm decoder = open(folder, folder, c -> c.json().addProperty("tie_word_embeddings", true), // it needs no head
+        Consumer<ConfigReader> headless = c -> c.json().addProperty("tie_word_embeddings", true); // it needs no head
+        CausalLm decoder = open(folder, folder, headless.andThen(change),
                 (memory, checkpoint) -> {
                     Map<String, Tensor> weights = new LinkedHashMap<>(checkpoint);
                     weights.remove("lm_head.weight");

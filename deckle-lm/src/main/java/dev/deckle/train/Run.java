@@ -10,6 +10,7 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
@@ -44,7 +45,7 @@ public final class Run implements AutoCloseable {
     private final long steps;
     private final String trace;
     private final List<Loop> loops = new ArrayList<>();
-    private final List<AutoCloseable> shared = new ArrayList<>();
+    private final List<AutoCloseable> shared = Collections.synchronizedList(new ArrayList<>()); // ranks add side by side
     private volatile OptionalDouble hidden = OptionalDouble.empty();
 
     private Run(Path path, Optional<RunFolder> folder, Launch launch, TrainListener listener, long steps,
