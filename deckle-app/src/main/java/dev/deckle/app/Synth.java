@@ -2,11 +2,8 @@ package dev.deckle.app;
 
 import com.google.gson.JsonArray;
 import com.google.gson.JsonObject;
-import dev.deckle.chat.ChatTemplate;
 import dev.deckle.generate.Sampler;
-import dev.deckle.json.TextFile;
 import dev.deckle.lm.Model;
-import dev.deckle.models.Adapter;
 import dev.deckle.reward.RewardPanel;
 import dev.deckle.reward.Rewards;
 import dev.deckle.synth.Author;
@@ -80,8 +77,6 @@ final class Synth extends Verb {
         extremes,
         all
     }
-
-    private static final long LARGEST_CONFIG = 64 << 20;
 
     @Parameters(paramLabel = "METHOD", arity = "0..1", description = "${COMPLETION-CANDIDATES}")
     private Mode mode;
@@ -332,14 +327,7 @@ final class Synth extends Verb {
             opened = Model.load(folder);
             models.put(folder, opened);
         }
-        Path words = Adapter.holder(folder, "tokenizer.json");
-        Path config = words.resolve("tokenizer_config.json");
-        boolean converses = TextFile.exists(words.resolve("chat_template.jinja"))
-                || TextFile.exists(words.resolve("chat_template.json"))
-                || TextFile.exists(config) && TextFile.read(config, LARGEST_CONFIG).contains("\"chat_template\"");
-        Optional<ChatTemplate> chat = converses ? Optional.of(ChatTemplate.load(words)) : Optional.empty();
-        Path name = folder.toAbsolutePath().normalize().getFileName();
-        return new LocalAuthor(opened, name == null ? "model" : name.toString(), chat, sampler, maxNewTokens, stop);
+        return LocalAuthor.of(opened, folder, sampler, maxNewTokens, stop);
     }
 
     private Author remote(URI address, String name, Sampler sampler) {

@@ -15,8 +15,8 @@ public interface Author extends AutoCloseable {
     /// @param finished whether the model ended it; a text that was cut off is no answer
     record Text(String text, boolean finished) {}
 
-    /// So many texts. The same seed, the same texts, as far as the model keeps to that. A text that goes on from an open
-    /// `<think>` of the ask begins with that tag here.
+    /// So many texts. The same seed, the same texts, as far as the model keeps to that. A text that goes on from an
+    /// open `<think>` of the ask begins with that tag here.
     ///
     /// @throws UnusableRow if this ask cannot be answered, but others can
     List<Text> write(Ask ask, int count, long seed) throws IOException;

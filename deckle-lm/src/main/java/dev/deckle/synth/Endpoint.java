@@ -145,7 +145,8 @@ public final class Endpoint implements Author {
                 }
                 sleep(wait);
                 backoff = backoff.multipliedBy(2).compareTo(LONGEST_BACKOFF) < 0
-                        ? backoff.multipliedBy(2) : LONGEST_BACKOFF;
+                        ? backoff.multipliedBy(2)
+                        : LONGEST_BACKOFF;
             }
         }
     }

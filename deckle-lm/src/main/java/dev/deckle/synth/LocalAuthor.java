@@ -8,8 +8,12 @@ import dev.deckle.generate.Decoding;
 import dev.deckle.generate.Sampler;
 import dev.deckle.generate.TextGenerator;
 import dev.deckle.generate.TextStream;
+import dev.deckle.json.TextFile;
 import dev.deckle.lm.Model;
+import dev.deckle.models.Adapter;
 import dev.deckle.nn.KvCache;
+import java.io.IOException;
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
@@ -18,6 +22,8 @@ import java.util.Set;
 
 /// A model in this process. The texts of an ask are drawn together, as one batch of which the prompt is computed once.
 public final class LocalAuthor implements Author {
+    private static final long LARGEST_CONFIG = 64 << 20;
+
     private final Model model;
     private final String name;
     private final Optional<ChatTemplate> template;
@@ -35,6 +41,21 @@ public final class LocalAuthor implements Author {
         this.sampler = sampler;
         this.maxNewTokens = maxNewTokens;
         this.stops = List.copyOf(stops);
+    }
+
+    /// The model of a folder, which the records name as the folder is called, with its chat template if it has one.
+    ///
+    /// @throws IOException if a file of the folder is broken
+    public static LocalAuthor of(Model model, Path folder, Sampler sampler, int maxNewTokens, List<String> stops)
+            throws IOException {
+        Path words = Adapter.holder(folder, "tokenizer.json");
+        Path config = words.resolve("tokenizer_config.json");
+        boolean converses = TextFile.exists(words.resolve("chat_template.jinja"))
+                || TextFile.exists(words.resolve("chat_template.json"))
+                || TextFile.exists(config) && TextFile.read(config, LARGEST_CONFIG).contains("\"chat_template\"");
+        Optional<ChatTemplate> template = converses ? Optional.of(ChatTemplate.load(words)) : Optional.empty();
+        Path name = folder.toAbsolutePath().normalize().getFileName();
+        return new LocalAuthor(model, name == null ? "model" : name.toString(), template, sampler, maxNewTokens, stops);
     }
 
     @Override
@@ -100,7 +121,8 @@ public final class LocalAuthor implements Author {
             // a template may have opened the thoughts already
             String said = prompt(ask);
             String own = said.stripTrailing().endsWith(Reasoned.OPEN) && before.startsWith(Reasoned.OPEN)
-                    ? before.substring(Reasoned.OPEN.length()) : before;
+                    ? before.substring(Reasoned.OPEN.length())
+                    : before;
             return Perplexity.of(model, template.isEmpty(), said + own, after);
         };
     }

@@ -7,8 +7,8 @@ import java.util.List;
 import java.util.function.UnaryOperator;
 import java.util.regex.Pattern;
 
-/// Rationalisation (STaR, arXiv 2203.14465): the answer is in the prompt as a hint, and the thoughts that lead to it are
-/// kept, with the prompt as it was without the hint.
+/// Rationalisation (STaR, arXiv 2203.14465): the answer is in the prompt as a hint, and the thoughts that lead to it
+/// are kept, with the prompt as it was without the hint.
 ///
 /// What does not reach the answer is rejected, and so are thoughts that speak of the hint, which nobody sees any more.
 public final class Rationalise extends Plan {

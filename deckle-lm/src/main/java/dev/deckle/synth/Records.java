@@ -7,7 +7,8 @@ import java.util.List;
 
 /// How records are written, for `align sft` and `align dpo` to read.
 ///
-/// @param messages as conversations; otherwise `prompt` and `completion`, or `prompt`, `chosen` and `rejected`, as texts
+/// @param messages as conversations; otherwise `prompt` and `completion`, or `prompt`, `chosen` and `rejected`, as
+///        texts
 /// @param mode what made them
 /// @param author the name of the model; empty where none was asked
 /// @param seed of the run
