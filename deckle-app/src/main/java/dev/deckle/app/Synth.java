@@ -132,7 +132,7 @@ final class Synth extends Verb {
     private double minReward;
 
     @Option(names = "--rationalise",
-            description = "backward: draw thoughts from a prompt with the answer as a hint, which the record leaves out")
+            description = "backward: draw thoughts from a prompt with the answer as a hint, left out of the record")
     private boolean rationalise;
 
     @Option(names = "--rounds", paramLabel = "N", defaultValue = "3",

@@ -150,8 +150,11 @@ class SynthTest {
         Path model = model();
         Path data = file("prompts.jsonl", "{\"prompt\":\"paper\"}", "{\"prompt\":\"wood\"}");
         Path records = folder.resolve("pairs.jsonl");
+        Path reward = file("Short.java", "public class Short implements dev.deckle.reward.RewardFunction {",
+                "    public double[] rewards(java.util.List<Sample> samples) {",
+                "        return samples.stream().mapToDouble(s -> -s.completionIds().length).toArray();", "    }", "}");
         assertEquals(0, run("synth", "preferences", "--data", data, "--out", records, "--model", model, "--samples", 6,
-                "--temperature", 1, "--stop", "a", "e", "--max-new-tokens", 90, "--reward", "length:1", "--json"),
+                "--temperature", 1, "--stop", "a", "e", "--max-new-tokens", 90, "--reward", reward, "--json"),
                 err());
         assertEquals(2, json().get("records").getAsInt(), out());
         JsonObject pair = JsonParser.parseString(Files.readAllLines(records).getFirst()).getAsJsonObject();
@@ -171,7 +174,8 @@ class SynthTest {
                 exchange.getRequestBody().readAllBytes();
                 int n = asked.getAndIncrement();
                 byte[] said = ("{\"choices\":[{\"finish_reason\":\"stop\",\"message\":{\"content\":\"<think>way " + n
-                        + "</think>" + (n % 3 == 0 ? "no" : "yes") + "\"}}]}").getBytes(StandardCharsets.UTF_8);
+                        + "</think>" + (n % 3 == 0 && n < 12 ? "no" : "yes") + "\"}}]}")
+                        .getBytes(StandardCharsets.UTF_8);
                 exchange.sendResponseHeaders(n == 7 ? 400 : 200, said.length);
                 exchange.getResponseBody().write(said);
             }
@@ -182,11 +186,12 @@ class SynthTest {
                 "http://127.0.0.1:" + server.getAddress().getPort(), "--endpoint-model", "m", "--samples", 6, "--keep",
                 "majority", "--json"};
             assertEquals(1, run(args));
-            assertTrue(err().lines().count() == 1 && err().contains("answers 400"), err());
+            assertTrue(err().lines().toList().getLast().contains("answers 400"), err());
             assertEquals(4, Files.readAllLines(records).size());
             assertEquals(0, run(args), err());
             assertEquals(13, asked.get()); // one of them twice
             assertEquals(1, json().get("rows_done_before").getAsInt(), out());
+            assertEquals(8, Files.readAllLines(records).size());
         } finally {
             server.stop(0);
         }
