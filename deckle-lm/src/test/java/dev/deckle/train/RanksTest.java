@@ -131,12 +131,12 @@ class RanksTest {
     /// Ranks need not hear of Ctrl-C, nor look at a clock, at the same moment.
     @Test
     void theFirstRankDecidesForAll() throws IOException {
-        try (Pretraining run = Pretraining.start(options(3, 2).complete(), folder.resolve("on"), new Runs.Log())) {
+        try (Run run = Pretraining.start(options(3, 2).complete(), folder.resolve("on"), new Runs.Log())) {
             assertTrue(run.train(() -> Thread.currentThread().getName().equals("deckle-rank-1")));
             assertEquals(12, run.step());
         }
         Runs.Log log = new Runs.Log();
-        try (Pretraining run = Pretraining.start(options(3, 2).complete(), folder.resolve("off"), log)) {
+        try (Run run = Pretraining.start(options(3, 2).complete(), folder.resolve("off"), log)) {
             assertFalse(run.train(
                     () -> log.steps.size() == 4 && Thread.currentThread().getName().equals("deckle-rank-0")));
             assertEquals(5, run.step());
