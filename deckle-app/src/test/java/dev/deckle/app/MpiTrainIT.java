@@ -138,7 +138,7 @@ class MpiTrainIT {
             for (String line; (line = lines.readLine()) != null;) {
                 last = JsonParser.parseString(line).getAsJsonObject().get("step").getAsLong();
                 if (last == 4) {
-                    p.destroy(); // SIGTERM, as Ctrl-C is to mpirun
+                    p.toHandle().destroy(); // SIGTERM, as Ctrl-C is to mpirun
                 }
             }
         }
