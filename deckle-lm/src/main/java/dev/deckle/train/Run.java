@@ -144,7 +144,7 @@ public final class Run implements AutoCloseable {
                 try {
                     made[i] = builder.of(launch.ranks().get(i));
                 } catch (IOException e) {
-                    throw new UncheckedIOException(e.getMessage(), e);
+                    throw new UncheckedIOException(e);
                 }
             });
         } catch (UncheckedIOException e) {
@@ -193,7 +193,7 @@ public final class Run implements AutoCloseable {
                         Timeline.write(Path.of(trace), List.of(events));
                     }
                 } catch (IOException e) {
-                    throw new UncheckedIOException(e.getMessage(), e);
+                    throw new UncheckedIOException(e);
                 }
             });
         } catch (UncheckedIOException e) {
