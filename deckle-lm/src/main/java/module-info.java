@@ -4,7 +4,7 @@ module dev.deckle.lm {
     requires transitive dev.deckle.text;
     requires transitive com.google.gson;
     requires java.compiler; // for rewards in a source file
-    requires java.net.http; // for rewards that ask a server: a user's class sees the modules that are there
+    requires java.net.http; // endpoints that write data; and for rewards that ask a server
 
     exports dev.deckle.align;
     exports dev.deckle.data;
@@ -15,6 +15,7 @@ module dev.deckle.lm {
     exports dev.deckle.nn;
     exports dev.deckle.optim;
     exports dev.deckle.reward;
+    exports dev.deckle.synth;
     exports dev.deckle.train;
     exports dev.deckle.zero;
 

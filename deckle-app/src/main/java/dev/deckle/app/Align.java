@@ -2,11 +2,13 @@ package dev.deckle.app;
 
 import dev.deckle.align.AlignOptions;
 import dev.deckle.align.Alignment;
+import dev.deckle.align.Demo;
 import dev.deckle.train.Launch;
 import dev.deckle.train.Run;
 import dev.deckle.train.RunFolder;
 import dev.deckle.train.TrainListener;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -35,11 +37,19 @@ final class Align extends Verb {
         sft,
         dpo,
         reward,
-        grpo
+        grpo,
+        ppo,
+        demo
     }
 
     @Parameters(paramLabel = "METHOD", arity = "0..1", description = "${COMPLETION-CANDIDATES}")
     private Kind kind;
+
+    @Option(names = "--method", paramLabel = "M", description = "demo: one method alone: dpo, ppo, grpo, dapo or gspo")
+    private String demoMethod;
+
+    @Option(names = "--seeds", paramLabel = "N", description = "demo: from so many starts; default: 1")
+    private Integer demoSeeds;
 
     @Option(names = "--model", paramLabel = "DIR", description = "the model folder to start from, and the reference")
     private Path model;
@@ -139,6 +149,33 @@ final class Align extends Verb {
             description = "grpo: the longest completion; default: 256")
     private Integer maxNewTokens;
 
+    @Option(names = "--mini-batches", paramLabel = "M",
+            description = "ppo: parts of a batch, each a step in each of the iterations; default: 4")
+    private Integer miniBatches;
+
+    @Option(names = "--value-coef", paramLabel = "X", description = "ppo: weight of the critic's loss; default: 0.1")
+    private Double valueCoef;
+
+    @Option(names = "--epsilon-value", paramLabel = "X", description = "ppo: how far a value may move; default: 0.2")
+    private Double epsilonValue;
+
+    @Option(names = "--gamma", paramLabel = "X", description = "ppo: discount of later rewards; default: 1")
+    private Double gamma;
+
+    @Option(names = "--lambda", paramLabel = "X", description = "ppo: how far an advantage looks ahead; default: 0.95")
+    private Double lambda;
+
+    @Option(names = "--kl", paramLabel = "NAME",
+            description = "ppo: the estimator of the divergence taken from the reward, k1 (default) or k3")
+    private String kl;
+
+    @Option(names = "--kl-target", paramLabel = "X", description = "ppo: steer --beta to this divergence")
+    private Double klTarget;
+
+    @Option(names = "--missing-end-penalty", paramLabel = "X",
+            description = "ppo: taken from the reward of a completion that does not end")
+    private Double missingEndPenalty;
+
     @Option(names = "--scale-rewards", paramLabel = "BY",
             description = "grpo: what advantages are divided by: the standard deviation of the group, of the batch, "
                     + "or none")
@@ -197,8 +234,14 @@ final class Align extends Verb {
 
     @Override
     int run(Console console) throws IOException {
+        if (kind == Kind.demo) {
+            return demo(console);
+        }
+        if (demoMethod != null || demoSeeds != null) {
+            throw wrongUsage("--method and --seeds go with demo alone");
+        }
         if (resume == null && (kind == null || model == null)) {
-            throw wrongUsage(kind == null ? "METHOD is missing: sft, dpo, reward or grpo"
+            throw wrongUsage(kind == null ? "METHOD is missing: sft, dpo, reward, grpo or ppo"
                     : "--model DIR is needed: what to start from");
         }
         if (resume != null && (kind != null || model != null || data != null || rollouts != null)) {
@@ -212,6 +255,60 @@ final class Align extends Verb {
                 "align --resume %s",
                 progress -> resume != null ? resumed(progress, elsewhere) : started(progress, elsewhere)));
         return Deckle.DONE;
+    }
+
+    /// Improves a weak start by each method, and shows by how much.
+    private int demo(Console console) throws IOException {
+        if (model != null || data != null || rollouts != null || resume != null) {
+            throw wrongUsage("demo makes its own model and data");
+        }
+        List<String> methods;
+        try {
+            methods = demoMethod == null ? Demo.METHODS : List.of(Demo.known(demoMethod));
+        } catch (IllegalArgumentException e) {
+            throw wrongUsage(e.getMessage());
+        }
+        if (demoSeeds != null && (demoSeeds < 1 || demoSeeds > 100)) {
+            throw wrongUsage("--seeds must be from 1 to 100, not " + demoSeeds);
+        }
+        Path folder = out == null ? RunFolder.next(Path.of("runs")) : out;
+        long first = seed == null ? 1 : seed;
+        if (!console.json()) {
+            console.result("method  seed  before   after  steps  seconds");
+        }
+        for (int i = 0; i < (demoSeeds == null ? 1 : demoSeeds); i++) {
+            Path own = Files.createDirectories(folder.resolve("seed-" + (first + i)));
+            Demo.run(own, first + i, methods, new Quiet(console), r -> {
+                if (console.json()) {
+                    console.emit(r.json());
+                } else {
+                    console.result(String.format("%-6s %5d %7.3f %7.3f %6d %8.1f", r.method(), r.seed(), r.before(),
+                            r.after(), r.steps(), r.seconds()));
+                }
+            });
+        }
+        console.log("what it made is in " + folder);
+        return Deckle.DONE;
+    }
+
+    /// Only what `-v` asks for.
+    private record Quiet(Console console) implements TrainListener {
+        @Override
+        public void note(String line) {
+            console.detail(line);
+        }
+
+        @Override
+        public void step(Step s) {
+            if (s.step() % 20 == 0) {
+                console.detail(s.json().toString());
+            }
+        }
+
+        @Override
+        public void sample(long step, String text) {
+            console.detail(text);
+        }
     }
 
     private Run started(TrainListener listener, Optional<Launch> elsewhere) throws IOException {
@@ -273,6 +370,14 @@ final class Align extends Verb {
         set(epsilonHigh, v -> o.epsilon_high = v);
         set(temperature, v -> o.temperature = v);
         set(maxNewTokens, v -> o.max_new_tokens = v);
+        set(miniBatches, v -> o.mini_batches = v);
+        set(valueCoef, v -> o.value_coef = v);
+        set(epsilonValue, v -> o.epsilon_value = v);
+        set(gamma, v -> o.gamma = v);
+        set(lambda, v -> o.lambda = v);
+        set(kl, v -> o.kl = v);
+        set(klTarget, v -> o.kl_target = v);
+        set(missingEndPenalty, v -> o.missing_end_penalty = v);
         set(scaleRewards, v -> o.scale_rewards = v);
         set(dynamicSampling, v -> o.dynamic_sampling = v);
         o.mask_truncated |= maskTruncated;

@@ -30,7 +30,7 @@ import picocli.CommandLine;
         sortOptions = false,
         usageHelpAutoWidth = true,
         subcommands = {
-            Train.class, Align.class, Plan.class, Generate.class, Chat.class, Score.class, Tokenize.class,
+            Train.class, Align.class, Synth.class, Plan.class, Generate.class, Chat.class, Score.class, Tokenize.class,
             Convert.class,
             Explain.class, Parity.class, Data.class, Bench.class, Doctor.class, Completion.class
         },

@@ -34,10 +34,9 @@ final class Errors {
 
     /// A failure of the work itself.
     static int failure(Console console, Throwable thrown, boolean verbose) {
-        Throwable e = unwrap(thrown);
-        console.error("deckle: " + message(e));
+        console.error("deckle: " + message(thrown));
         if (verbose) {
-            console.trace(e);
+            console.trace(unwrap(thrown));
         }
         return Deckle.FAILED;
     }
@@ -96,7 +95,8 @@ final class Errors {
     }
 
     /// The library's own exceptions carry a message for the user; the JDK's about files carry little but a path.
-    static String message(Throwable e) {
+    static String message(Throwable thrown) {
+        Throwable e = unwrap(thrown);
         String text = oneLine(e.getMessage());
         return switch (e) {
             case NoSuchFileException f -> f.getFile() + ": no such file or folder";

@@ -35,8 +35,10 @@ final class Interruption {
             return work.run(stop::get);
         } finally {
             ended.countDown();
-            if (!stop.get()) {
+            try {
                 Runtime.getRuntime().removeShutdownHook(hook);
+            } catch (IllegalStateException _) {
+                // the process is ending already
             }
         }
     }

@@ -37,7 +37,7 @@ final class Processes {
         Timeline timeline = traced ? new Timeline() : Timeline.off();
         try (Communicator world = Mpi.world(timeline)) {
             try {
-                work.run(Optional.of(Launch.process(world, timeline)));
+                work.run(Optional.of(Launch.process(world, timeline, Errors::message)));
             } catch (IOException | RuntimeException | Error e) {
                 world.abort(Errors.message(e)); // so that the others do not wait in vain
                 throw e;

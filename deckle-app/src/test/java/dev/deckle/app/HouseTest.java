@@ -48,7 +48,7 @@ class HouseTest {
     private static final Map<String, List<String>> PACKAGES = Map.of(
             "text", List.of("json", "tokenizer", "jinja", "chat"),
             "lm", List.of("distributed", "data", "nn", "optim", "zero", "models", "generate", "lm", "train", "reward",
-                    "align"));
+                    "align", "synth"));
 
     private static List<Path> files(String under, String ending) throws IOException {
         List<Path> found = new ArrayList<>();

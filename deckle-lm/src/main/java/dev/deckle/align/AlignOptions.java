@@ -125,6 +125,30 @@ public final class AlignOptions {
     /// Whether completions that were cut off are not learned from.
     public boolean mask_truncated;
 
+    /// ppo: parts of a batch, each of which is an optimizer step in each of the iterations.
+    public int mini_batches = 4;
+
+    /// ppo: weight of the critic's loss.
+    public double value_coef = 0.1;
+
+    /// ppo: how far a value may move from what it was when the batch was drawn.
+    public double epsilon_value = 0.2;
+
+    /// ppo: discount of later rewards.
+    public double gamma = 1;
+
+    /// ppo: how far an advantage looks ahead.
+    public double lambda = 0.95;
+
+    /// ppo: the estimator of the divergence that is taken from the reward, k1 or k3.
+    public String kl = "k1";
+
+    /// ppo: the divergence that `beta` is steered to; 0: it stays as it is.
+    public double kl_target;
+
+    /// ppo: taken from the reward of a completion that does not end.
+    public double missing_end_penalty;
+
     /// Rewards by name, as they are opened.
     public List<String> reward = new ArrayList<>();
 
@@ -215,6 +239,22 @@ public final class AlignOptions {
                 + epsilon_high);
         require(temperature > 0 && temperature < 100,
                 "--temperature must be above 0 and below 100, not " + temperature);
+        positive("--mini-batches", mini_batches);
+        require(value_coef >= 0 && value_coef < 1e6, "--value-coef must be from 0 to 1e6, not " + value_coef);
+        require(epsilon_value > 0, "--epsilon-value must be positive, not " + epsilon_value);
+        require(gamma >= 0 && gamma <= 1, "--gamma must be from 0 to 1, not " + gamma);
+        require(lambda >= 0 && lambda <= 1, "--lambda must be from 0 to 1, not " + lambda);
+        require(kl.equals("k1") || kl.equals("k3"), "--kl must be k1 or k3, not " + kl);
+        require(kl_target >= 0 && kl_target < 1e6, "--kl-target must not be negative, not " + kl_target);
+        require(missing_end_penalty >= 0 && missing_end_penalty < 1e6,
+                "--missing-end-penalty must not be negative, not " + missing_end_penalty);
+        if (method == Method.PPO) {
+            group_size = 1;
+            dynamic_sampling = 0;
+            require(batch_size % (ranks * mini_batches * grad_accum) == 0, "--batch-size " + batch_size
+                    + " must be a multiple of the " + ranks + " ranks times --mini-batches " + mini_batches
+                    + " times --grad-accum " + grad_accum);
+        }
         require(eval_every >= 0, "--eval-every must not be negative, not " + eval_every);
         require(save_every >= 0, "--save-every must not be negative, not " + save_every);
         positive("--ranks", ranks);

@@ -129,12 +129,30 @@ public final class Alignment {
                             m -> new GrpoTask(options, m, reference, source.apply(m), checksum));
                 };
             }
-            case PPO -> throw new IllegalArgumentException("ppo");
+            case PPO -> {
+                Function<CausalLm, RolloutSource> source = source(rows, tokenizer, run);
+                yield rank -> ppo(rank, run, source);
+            }
         };
         run.loops(preparer::of);
         if (from.isEmpty() && run.runFolder().isPresent()) {
             run.runFolder().get().describe(run.model(), tokenizer.orElse(null), options.model);
         }
+    }
+
+    /// Actor and critic live in one home, one after the other, so that one step trains both.
+    private Loop ppo(int rank, Run run, Function<CausalLm, RolloutSource> source) throws IOException {
+        Optional<CausalLm> reference =
+                options.beta == 0 && options.kl_target == 0 ? Optional.empty()
+                        : Optional.of(run.share(Models.open(model)));
+        SequenceClassifier[] critic = new SequenceClassifier[1];
+        return loop(rank, run, home -> {
+            CausalLm actor = Models.openTrainable(weights(), home::adopt); // the home is not finished yet
+            critic[0] = run.share(Models.openClassifier(model,
+                    (name, values, matrix) -> home.adopt("critic/" + name, values, matrix), options.seed));
+            home.finished();
+            return actor;
+        }, m -> new PpoTask(options, m, critic[0], reference, source.apply(m), checksum));
     }
 
     /// Where the rollouts of a rank's model come from.

@@ -168,7 +168,7 @@ final class Drawn implements RolloutSource {
             Completion c = completions.get(i);
             told.merge("truncated", c.ended ? 0.0 : 1.0, Double::sum);
             rollouts.add(new Row.Rollout(asked.get(i).ids(), c.ids, verdict.total()[i], c.logprobs,
-                    c.ended || !options.mask_truncated));
+                    c.ended || !options.mask_truncated, c.ended));
         }
         return rollouts;
     }

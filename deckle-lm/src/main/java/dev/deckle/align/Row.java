@@ -24,7 +24,9 @@ sealed interface Row {
     /// @param reward NaN where nobody judged it
     /// @param logprobs of its tokens, as they were drawn
     /// @param counts whether it is learned from; one that was cut off may not be
-    record Rollout(int[] prompt, int[] completion, double reward, float[] logprobs, boolean counts) implements Row {
+    /// @param ended whether it ends by itself
+    record Rollout(int[] prompt, int[] completion, double reward, float[] logprobs, boolean counts, boolean ended)
+            implements Row {
         /// What is learned of it: nothing where nobody judged it.
         Sequence sequence() {
             Sequence s = Sequence.of(prompt, completion);
@@ -50,11 +52,10 @@ sealed interface Row {
             if (!counts) {
                 o.addProperty("counts", false);
             }
-            var list = new com.google.gson.JsonArray();
-            for (float f : logprobs) {
-                list.add(f);
+            if (!ended) {
+                o.addProperty("ended", false);
             }
-            o.add("logprobs", list);
+            o.add("logprobs", Rows.array(logprobs));
             return o;
         }
     }

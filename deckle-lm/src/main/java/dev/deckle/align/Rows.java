@@ -201,14 +201,10 @@ final class Rows {
     private Row.Rollout rollout(JsonObject o, String where) {
         int[] prompt = idsOf(o, "prompt_ids", where);
         int[] completion = idsOf(o, "completion_ids", where);
-        JsonArray given = array(o, "logprobs", where);
-        if (given.size() != completion.length) {
-            throw new IllegalArgumentException(where + ": logprobs has " + given.size() + " numbers for "
+        float[] logprobs = floats(o, "logprobs", where);
+        if (logprobs.length != completion.length) {
+            throw new IllegalArgumentException(where + ": logprobs has " + logprobs.length + " numbers for "
                     + completion.length + " completion_ids");
-        }
-        float[] logprobs = new float[given.size()];
-        for (int i = 0; i < logprobs.length; i++) {
-            logprobs[i] = (float) number(given.get(i), "logprobs", where);
         }
         Sequence s = Sequence.of(prompt, completion);
         if (s.length() > longest || s.tokens() != completion.length) {
@@ -217,7 +213,8 @@ final class Rows {
         }
         double reward = o.has("reward") && !o.get("reward").isJsonNull() ? number(o, "reward", where) : Double.NaN;
         boolean counts = !o.has("counts") || !"false".equals(o.get("counts").getAsString());
-        return new Row.Rollout(prompt, completion, reward, logprobs, counts);
+        boolean ended = !o.has("ended") || !"false".equals(o.get("ended").getAsString());
+        return new Row.Rollout(prompt, completion, reward, logprobs, counts, ended);
     }
 
     private Sequence checked(Sequence s, String where) {
@@ -364,6 +361,23 @@ final class Rows {
             a.add(i);
         }
         return a;
+    }
+
+    static JsonArray array(float... values) {
+        JsonArray a = new JsonArray();
+        for (float f : values) {
+            a.add(f);
+        }
+        return a;
+    }
+
+    static float[] floats(JsonObject o, String key, String where) {
+        JsonArray a = array(o, key, where);
+        float[] values = new float[a.size()];
+        for (int i = 0; i < values.length; i++) {
+            values[i] = (float) number(a.get(i), key, where);
+        }
+        return values;
     }
 
     private static IllegalArgumentException missing(String where, JsonObject o, String expected) {

@@ -55,6 +55,7 @@ public record Checkpoint(Path folder, State state) {
     }
 
     private static final int KEPT = 2;
+    private static final String BESIDE = "beside.safetensors";
     private static final String PREFIX = "step-";
 
     /// Writes one, and puts its weights in the run's own folder. The state is gathered from all ranks a layer at a
@@ -89,6 +90,12 @@ public record Checkpoint(Path folder, State state) {
                                 .toList(),
                         Map.of("format", "pt"),
                         e -> partition.weights().contains(e.name()) ? whole.of(e.name()) : parameters.get(e.name()));
+                List<String> beside = beside(model, partition);
+                if (!beside.isEmpty()) {
+                    Safetensors.save(making.resolve(BESIDE), beside.stream()
+                            .map(n -> new Safetensors.Entry(n, whole.dtype(n), whole.shape(n)))
+                            .toList(), Map.of("format", "pt"), e -> whole.of(e.name()));
+                }
                 Safetensors.save(making.resolve("optimizer.safetensors"),
                         partition.optimizerState().stream()
                                 .map(n -> new Safetensors.Entry(n, DType.F32, whole.shape(n)))
@@ -147,8 +154,23 @@ public record Checkpoint(Path folder, State state) {
                         : "")));
     }
 
-    /// Puts this rank's part of the optimizer's state back.
-    void restore(Partition partition) {
+    /// Weights that learn and are no part of the model that comes out, as a critic's.
+    private static List<String> beside(CausalLm model, Partition partition) {
+        return partition.weights().stream().filter(n -> !model.parameters().containsKey(n)).toList();
+    }
+
+    /// Puts this rank's part of the optimizer's state back, and of what learns beside the model.
+    void restore(CausalLm model, Partition partition) {
+        List<String> beside = beside(model, partition);
+        if (!beside.isEmpty()) {
+            Path file = folder.resolve(BESIDE);
+            try (ModelMemory memory = new ModelMemory()) {
+                partition.restore(beside, Safetensors.open(file, memory).tensors());
+            } catch (IllegalArgumentException e) {
+                throw e.getMessage().startsWith(file.toString()) ? e
+                        : new IllegalArgumentException(file + ": " + e.getMessage(), e);
+            }
+        }
         Path file = folder.resolve("optimizer.safetensors");
         try (ModelMemory memory = new ModelMemory()) {
             partition.restore(Safetensors.open(file, memory).tensors());

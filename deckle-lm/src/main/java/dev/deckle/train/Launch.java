@@ -8,6 +8,7 @@ import java.io.UncheckedIOException;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.BiConsumer;
+import java.util.function.Function;
 import java.util.stream.IntStream;
 
 /// Where the ranks of a run are: threads of this process, or one of them is this process and the others are elsewhere.
@@ -69,7 +70,9 @@ public interface Launch {
     }
 
     /// One rank, which is this process; the communicator records in its own timeline.
-    static Launch process(Communicator world, Timeline timeline) {
+    ///
+    /// @param words what the other ranks are told of a failure
+    static Launch process(Communicator world, Timeline timeline, Function<Throwable, String> words) {
         return new Launch() {
             @Override
             public int worldSize() {
@@ -88,7 +91,13 @@ public interface Launch {
 
             @Override
             public void run(boolean traced, BiConsumer<Communicator, Timeline> body) {
-                body.accept(world, timeline);
+                try {
+                    body.accept(world, timeline);
+                } catch (RuntimeException | Error e) {
+                    // now: the run then gives memory back that is still being sent or received
+                    world.abort(words.apply(e));
+                    throw e;
+                }
             }
         };
     }

@@ -92,7 +92,7 @@ public final class Loop implements AutoCloseable {
             throw new IllegalArgumentException(options.folder + ": the data has changed since the run began: "
                     + "to train on other text, start a new run with --init " + options.folder);
         }
-        checkpoint.restore(partition);
+        checkpoint.restore(model, partition);
         task.restore(checkpoint.folder());
         optimizer.restore(checkpoint.state().step());
         step = checkpoint.state().step();
@@ -128,8 +128,10 @@ public final class Loop implements AutoCloseable {
                 step++;
                 stepTraffic = ranks.traffic().since(before);
                 Map<String, Number> metrics = new LinkedHashMap<>(task.metrics(step, seconds(began)));
-                boolean last = over() || stop.getAsBoolean();
-                plan = agree(new Plan(last, last || due(options.evalEvery, evaluatedAt, EVALUATE),
+                boolean over = over();
+                boolean last = over || stop.getAsBoolean();
+                // who stops it may not wait for an evaluation: mpirun kills a second after Ctrl-C
+                plan = agree(new Plan(last, over || due(options.evalEvery, evaluatedAt, EVALUATE),
                         last || due(options.saveEvery, savedAt, SAVE), progress()));
                 if (plan.evaluate) {
                     try (var _ = timeline.open(Timeline.COMPUTE, "evaluate", 0)) {

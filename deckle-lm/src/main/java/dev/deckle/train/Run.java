@@ -145,7 +145,7 @@ public final class Run implements AutoCloseable {
                 try {
                     made[i] = builder.of(launch.ranks().get(i));
                 } catch (IOException e) {
-                    throw new UncheckedIOException(e.getMessage(), e);
+                    throw new UncheckedIOException(e);
                 }
             });
         } catch (UncheckedIOException e) {
@@ -194,7 +194,7 @@ public final class Run implements AutoCloseable {
                         Timeline.write(Path.of(trace), List.of(events));
                     }
                 } catch (IOException e) {
-                    throw new UncheckedIOException(e.getMessage(), e);
+                    throw new UncheckedIOException(e);
                 }
             });
         } catch (UncheckedIOException e) {

@@ -1,6 +1,7 @@
 package dev.deckle.zero;
 
 import dev.deckle.distributed.Communicator;
+import dev.deckle.tensor.DType;
 import dev.deckle.tensor.Shape;
 import dev.deckle.tensor.Tensor;
 import java.util.ArrayList;
@@ -26,6 +27,11 @@ public final class Gathered implements AutoCloseable {
 
     public Shape shape(String name) {
         return pieces.get(name).slot().parameter().shape();
+    }
+
+    public DType dtype(String name) {
+        Partition.Piece p = pieces.get(name);
+        return p.kind() == Region.Kind.VALUES ? p.region().dtype() : DType.F32;
     }
 
     /// One of them, valid until the next is asked for.

@@ -17,7 +17,8 @@ import java.nio.file.StandardOpenOption;
 /// The optimizer's state in a file, mapped: read and written once a step, so that the system can keep it out of memory
 /// in between. ZeRO-Offload (Ren et al. 2021) does the same from a GPU to its host.
 ///
-/// The file is working memory, deleted with the run: what a run resumes from is its checkpoints.
+/// The file is working memory: what a run resumes from is its checkpoints. Its name is taken away as soon as it is
+/// open, where a system can do that, so that its space is free again when the process ends, however it ends.
 final class Offload implements StateMemory {
     private static final int ZEROS = 1 << 20;
 
@@ -37,7 +38,7 @@ final class Offload implements StateMemory {
         try {
             Files.createDirectories(folder);
             return new Offload(file, FileChannel.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.READ,
-                    StandardOpenOption.WRITE));
+                    StandardOpenOption.WRITE, StandardOpenOption.DELETE_ON_CLOSE));
         } catch (IOException e) {
             throw new UncheckedIOException("--offload " + folder + ": cannot be written: " + AtomicFile.reason(e), e);
         }
@@ -72,8 +73,8 @@ final class Offload implements StateMemory {
     @Override
     public void close() {
         arena.close();
-        try (channel) {
-            Files.deleteIfExists(file);
+        try {
+            channel.close();
         } catch (IOException e) {
             throw new UncheckedIOException(file + ": cannot be deleted: " + AtomicFile.reason(e), e);
         }

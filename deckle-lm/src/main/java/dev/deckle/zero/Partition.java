@@ -354,15 +354,22 @@ public final class Partition implements ParameterHome, OpObserver, AutoCloseable
     /// @param saved by the names of [#optimizerState()]
     /// @throws IllegalArgumentException naming what is missing or of another shape
     public void restore(Map<String, Tensor> saved) {
-        optimizerState.forEach((name, p) -> {
-            Tensor t = saved.get(name);
-            var shape = p.slot.parameter().shape();
-            if (t == null || !t.shape().equals(shape) || t.dtype() != DType.F32) {
-                throw new IllegalArgumentException(name + " is "
-                        + (t == null ? "missing" : t.dtype() + " " + t.shape()) + ", expected F32 " + shape);
-            }
-            p.region.restore(p.kind, p.slot, t);
-        });
+        optimizerState.forEach((name, p) -> restore(name, p, saved.get(name), DType.F32));
+    }
+
+    /// Takes this rank's part of some weights of a checkpoint.
+    public void restore(List<String> names, Map<String, Tensor> saved) {
+        names.forEach(n -> restore(n, weights.get(n), saved.get(n), weights.get(n).region.dtype()));
+    }
+
+    private static void restore(String name, Piece p, Tensor saved, DType dtype) {
+        var shape = p.slot.parameter().shape();
+        if (saved == null || !saved.shape().equals(shape) || saved.dtype() != dtype) {
+            throw new IllegalArgumentException(name + " is "
+                    + (saved == null ? "missing" : saved.dtype() + " " + saved.shape()) + ", expected " + dtype + " "
+                    + shape);
+        }
+        p.region.restore(p.kind, p.slot, saved);
     }
 
     // ---- what it costs

@@ -7,7 +7,8 @@ import java.util.Set;
 /// Which unit each parameter belongs to, in the order in which a model asks for them.
 ///
 /// A layer is a unit: the part of a name up to its first number. What comes before the first layer is one unit, what
-/// comes after the last another.
+/// comes after the last another. Where several models live in one home, a name says whose it is:
+/// `critic/lm_head.weight`.
 final class UnitNames {
     private static final String BEFORE = "the embedding";
     private static final String AFTER = "the head";
@@ -44,6 +45,9 @@ final class UnitNames {
                 return String.join(".", List.of(parts).subList(0, i + 1));
             }
         }
-        return unit.isEmpty() || unit.equals(BEFORE) ? BEFORE : AFTER;
+        int slash = parameter.indexOf('/');
+        String whose = slash < 0 ? "" : " of " + parameter.substring(0, slash);
+        boolean first = !seen.contains(BEFORE + whose) || unit.equals(BEFORE + whose);
+        return (first ? BEFORE : AFTER) + whose;
     }
 }

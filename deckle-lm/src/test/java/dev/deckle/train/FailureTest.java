@@ -7,14 +7,21 @@ import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.deckle.distributed.Communicator;
 import dev.deckle.distributed.Meddling;
 import dev.deckle.distributed.RankFailure;
+import dev.deckle.distributed.SoloCommunicator;
+import dev.deckle.distributed.Timeline;
 import dev.deckle.kernel.Native;
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -102,6 +109,39 @@ class FailureTest {
             String m = assertThrows(IllegalStateException.class, () -> run.train(() -> false)).getMessage();
             assertTrue(m.contains("the first that is not finite is weight model.layers.1.mlp.up_proj.weight."), m);
         }
+    }
+
+    /// What the system says of a file is told as it is, not as a bare path.
+    @Test
+    void aFolderThatIsGone() throws IOException {
+        Path out = folder.resolve("out");
+        try (Run run = Pretraining.start(Runs.options(text, 2, 1).complete(), out, new Runs.Log())) {
+            try (Stream<Path> all = Files.walk(out)) {
+                for (Path p : all.sorted(Comparator.reverseOrder()).toList()) {
+                    Files.delete(p);
+                }
+            }
+            var e = assertThrows(NoSuchFileException.class, () -> run.train(() -> false));
+            assertEquals(out.resolve("metrics.jsonl").toString(), e.getFile());
+        }
+    }
+
+    /// A rank that is a process: before its memory is given back, while that may still be on its way to others.
+    @Test
+    void aProcessThatFailsTellsTheOthersAtOnce() throws IOException {
+        List<String> told = new ArrayList<>();
+        Communicator world = new Meddling(new SoloCommunicator(), () -> {
+            throw new IndexOutOfBoundsException("token 99 of 98");
+        }) {
+            @Override
+            public void abort(String why) {
+                told.add(why);
+            }
+        };
+        Launch launch = Launch.process(world, Timeline.off(), e -> "told: " + e.getMessage());
+        assertThrows(IndexOutOfBoundsException.class,
+                () -> launch.run(false, (ranks, _) -> ranks.allGather(new byte[0])));
+        assertEquals(List.of("told: token 99 of 98"), told);
     }
 
     /// The first rank cannot write a checkpoint: the others wait for it to gather one.

@@ -9,9 +9,10 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.deckle.distributed.Meddling;
 import java.io.IOException;
+import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Stream;
@@ -51,19 +52,36 @@ class OffloadTest {
         }
     }
 
+    /// How many files there this process holds open, with a name or without.
+    private long opened() throws IOException {
+        Path descriptors = Path.of("/proc/self/fd");
+        assumeTrue(Files.isDirectory(descriptors), "only Linux says which files a process has open");
+        long n = 0;
+        try (DirectoryStream<Path> all = Files.newDirectoryStream(descriptors)) {
+            for (Path link : all) {
+                try {
+                    n += Files.readSymbolicLink(link).startsWith(files.toRealPath()) ? 1 : 0;
+                } catch (NoSuchFileException _) {
+                    // closed meanwhile
+                }
+            }
+        }
+        return n;
+    }
+
     @ParameterizedTest
     @CsvSource({"1,0", "3,1", "12,3", "2,2"})
     void theSameBitsAndNoMemory(int ranks, int zero) throws IOException {
         Path expected = folder.resolve("memory");
         Runs.train(Runs.options(text, ranks, zero), expected);
         Path out = folder.resolve("files");
-        List<Path> during = new ArrayList<>();
         try (Run run = Pretraining.start(options(ranks, zero).complete(), out, new Runs.Log())) {
-            during.addAll(files());
+            assertEquals(ranks, opened(), "a file a rank");
+            assertEquals(List.of(), files(), "no names, so that nothing stays when the process is killed");
             assertTrue(run.train(() -> false));
             assertEquals(0, run.memory().optimizer());
         }
-        assertEquals(ranks, during.size(), "a file a rank");
+        assertEquals(0, opened());
         assertEquals(List.of(), files());
         for (String file : List.of("model.safetensors", "checkpoints/step-0000012/optimizer.safetensors")) {
             assertArrayEquals(Files.readAllBytes(expected.resolve(file)), Files.readAllBytes(out.resolve(file)), file);
@@ -88,8 +106,9 @@ class OffloadTest {
                 Pretraining.start(options(3, 2).complete(), folder.resolve("out"), new Runs.Log(), launch)) {
             assertEquals("enough", assertThrows(IllegalStateException.class, () -> run.train(() -> false))
                     .getMessage());
-            assertEquals(3, files().size());
+            assertEquals(3, opened());
         }
+        assertEquals(0, opened());
         assertEquals(List.of(), files());
     }
 

@@ -141,6 +141,9 @@ class RanksTest {
                     () -> log.steps.size() == 4 && Thread.currentThread().getName().equals("deckle-rank-0")));
             assertEquals(5, run.step());
         }
+        assertFalse(log.steps.lastEntry().getValue().metrics().containsKey("val_loss"),
+                "who is interrupted has no time to evaluate");
+        assertEquals(0, log.samples);
     }
 
     @Test

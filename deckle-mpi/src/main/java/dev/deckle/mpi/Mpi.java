@@ -19,6 +19,10 @@ import dev.deckle.distributed.Timeline;
 /// shutdown hooks and exits with 143. It is `mpirun` that names the rank: "mpirun noticed that process rank 1 with PID
 /// ... on node ... exited on signal 9 (Killed)", and that exits with 137.
 ///
+/// **Ctrl-C.** `mpirun` waits a second, sends SIGTERM to all, waits another and kills them. A step and its checkpoint
+/// may take longer: `mpirun --mca odls_base_sigkill_timeout 10` makes it ten, both times. SIGTERM to the process of
+/// rank 0 alone ends the run at once and in order: it decides for all, and nobody is in a hurry.
+///
 /// **Binding.** With two processes or fewer `mpirun` binds each to one core, with more to a socket; a process then sees
 /// that many processors. `--bind-to none` gives all of them to each.
 public final class Mpi {

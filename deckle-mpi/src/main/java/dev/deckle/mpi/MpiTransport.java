@@ -349,7 +349,7 @@ final class MpiTransport implements Transport {
 
     /// The process stays a little when it has said its last line, because its end is the end of the others.
     private void linger(boolean kill) {
-        Runtime.getRuntime().addShutdownHook(new Thread(() -> {
+        Thread hook = new Thread(() -> {
             try {
                 Thread.sleep(LINGER_MILLIS);
             } catch (InterruptedException _) {
@@ -358,6 +358,11 @@ final class MpiTransport implements Transport {
             if (kill) {
                 mpi.raw("MPI_Abort", mpi.object("ompi_mpi_comm_world"), 1);
             }
-        }));
+        });
+        try {
+            Runtime.getRuntime().addShutdownHook(hook);
+        } catch (IllegalStateException _) {
+            // mpirun's SIGTERM came before: the process is ending, and so are the others
+        }
     }
 }
