@@ -3,7 +3,6 @@ package dev.deckle.align;
 import dev.deckle.distributed.Communicator;
 import dev.deckle.generate.Sampler;
 import dev.deckle.generate.TextGenerator;
-import dev.deckle.json.StrictJson;
 import dev.deckle.models.CausalLm;
 import dev.deckle.nn.KvCache;
 import dev.deckle.reward.RewardFunction;

@@ -45,7 +45,8 @@ public final class Run implements AutoCloseable {
     private final long steps;
     private final String trace;
     private final List<Loop> loops = new ArrayList<>();
-    private final List<AutoCloseable> shared = Collections.synchronizedList(new ArrayList<>()); // ranks add side by side
+    // ranks, which are prepared side by side, add to it
+    private final List<AutoCloseable> shared = Collections.synchronizedList(new ArrayList<>());
     private volatile OptionalDouble hidden = OptionalDouble.empty();
 
     private Run(Path path, Optional<RunFolder> folder, Launch launch, TrainListener listener, long steps,

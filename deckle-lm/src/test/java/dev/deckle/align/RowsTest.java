@@ -264,8 +264,8 @@ class RowsTest {
 
     @ParameterizedTest
     @CsvSource(delimiter = '|', quoteCharacter = '~', value = {
-        "{'prompt_ids': [1], 'chosen_ids': [2], 'rejected_ids': [2]}               | chosen equals rejected, so there is",
-        "{'prompt': 'a', 'chosen': 'b', 'rejected': 'b'}                           | chosen equals rejected, so there is",
+        "{'prompt_ids': [1], 'chosen_ids': [2], 'rejected_ids': [2]}               | chosen equals rejected, so",
+        "{'prompt': 'a', 'chosen': 'b', 'rejected': 'b'}                           | chosen equals rejected, so",
         "{'prompt': 'a', 'chosen': 'b'}                                            | rejected is missing",
         "{'prompt': 'a', 'chosen': 'b', 'rejected': ['c']}                         | rejected is no text",
         "{'chosen': [{'role': 'assistant', 'content': 'a'}], 'rejected': 'c'}      | rejected is no list",
