@@ -226,11 +226,15 @@ final class Align extends Verb {
     @Option(names = "--trace", paramLabel = "FILE", description = "write what each rank did when, as a Chrome trace")
     private Path trace;
 
+    @Option(names = "--eval-every", paramLabel = "N",
+            description = "grpo, ppo: steps between samples that are shown; default: every 25 s")
+    private Integer evalEvery;
+
     @Option(names = "--save-every", paramLabel = "N", description = "steps between checkpoints; default: every minute")
     private Integer saveEvery;
 
     /// What may differ when a run is resumed.
-    private static final Set<String> FREE = Set.of("steps", "save_every", "ranks", "zero", "offload");
+    private static final Set<String> FREE = Set.of("steps", "eval_every", "save_every", "ranks", "zero", "offload");
 
     @Override
     int run(Console console) throws IOException {
@@ -391,6 +395,7 @@ final class Align extends Verb {
         set(zero, v -> o.zero = v);
         set(offload, v -> o.offload = absolute(v));
         set(trace, v -> o.trace = absolute(v));
+        set(evalEvery, v -> o.eval_every = v);
         set(saveEvery, v -> o.save_every = v);
         return o;
     }

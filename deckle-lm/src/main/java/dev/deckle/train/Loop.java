@@ -90,7 +90,7 @@ public final class Loop implements AutoCloseable {
     public void restore(Checkpoint checkpoint) throws IOException {
         if (checkpoint.state().dataChecksum() != task.checksum()) {
             throw new IllegalArgumentException(options.folder + ": the data has changed since the run began: "
-                    + "to train on other text, start a new run with --init " + options.folder);
+                    + "to train on other data, start a new run from this one's model");
         }
         checkpoint.restore(model, partition);
         task.restore(checkpoint.folder());
