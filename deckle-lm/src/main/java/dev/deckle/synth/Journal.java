@@ -83,6 +83,10 @@ final class Journal implements AutoCloseable {
         return value == null ? "left out" : Shown.brief(value.toString());
     }
 
+    boolean hasDone() {
+        return !done.isEmpty();
+    }
+
     boolean isDone(String row) {
         return done.contains(row);
     }

@@ -47,7 +47,13 @@ public final class Synthesis {
         settings.addProperty("format", messages ? "messages" : "completion");
         settings.addProperty("seed", o.seed);
         plan.settings().asMap().forEach(settings::add);
+        boolean gone = !TextFile.exists(o.out);
         try (Journal journal = Journal.open(journalFile, settings); LineFile out = LineFile.open(o.out)) {
+            if (gone && journal.hasDone()) {
+                Files.delete(o.out);
+                throw new IOException(o.out + ": is gone, and " + journalFile + " says that its rows are done: delete "
+                        + "that too, or bring the records back");
+            }
             Plan.Recipe recipe =
                     plan.recipe(journal::recorded, new Records(messages, plan.mode(), plan.author(), o.seed));
             return new Run(journal, out, recipe).all(rows, each);

@@ -212,6 +212,14 @@ class SynthesisTest {
                 + "another --out", refusal(new Rationalise(Scripted.of("x"), 4, four)));
     }
 
+    @Test
+    void recordsThatAreGoneAreMissed() throws IOException {
+        run(forward(Scripted.of(thought("2")), 1, new Keep.All()));
+        Files.delete(out);
+        assertTrue(refusal(forward(Scripted.of("x"), 1, new Keep.All())).startsWith("out.jsonl: is gone, and "));
+        assertFalse(Files.exists(out));
+    }
+
     /// A wrong --out costs nobody's file its last line.
     @Test
     void filesOfOthersStayAsTheyAre() throws IOException {
@@ -237,6 +245,17 @@ class SynthesisTest {
         data("{\"prompt\":\"a\"}");
         out = folder.resolve("nowhere/out.jsonl");
         assertEquals("nowhere/out.jsonl.journal: there is no folder to put it into", refusal(plan));
+    }
+
+    @Test
+    void halfALineIsCutOff() throws IOException {
+        Files.writeString(out, "{\"a\":1}\n{\"b\":\"a long one that was never ended");
+        try (LineFile lines = LineFile.open(out)) {
+            assertEquals(1, lines.lines().size());
+            assertEquals("{\"a\":1}\n", Files.readString(out));
+            lines.append(new JsonObject());
+        }
+        assertEquals("{\"a\":1}\n{}\n", Files.readString(out));
     }
 
     @Test
