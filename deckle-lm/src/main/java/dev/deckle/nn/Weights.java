@@ -201,7 +201,7 @@ public final class Weights {
 
     /// Whether it is new, as all of a new model and the adapters that are put to an old one.
     private boolean drawn(String path) {
-        return root.random != null && (root.checkpoint == null || Lora.isAdapter(path));
+        return root.checkpoint == null || root.random != null && Lora.isAdapter(path);
     }
 
     private Tensor learned(ParameterHome home, String path, Init init, Shape shape, Kind kind) {
