@@ -1,5 +1,6 @@
 package dev.deckle.mpi;
 
+import static java.lang.foreign.SymbolLookup.*;
 import static java.lang.foreign.ValueLayout.JAVA_BYTE;
 import static java.lang.foreign.ValueLayout.JAVA_INT;
 import static java.lang.foreign.ValueLayout.JAVA_LONG;
@@ -37,12 +38,12 @@ final class LibMpi {
     private static final MethodHandle CALL = Linker.nativeLinker().downcallHandle(FunctionDescriptor.of(
             JAVA_LONG, Collections.nCopies(ARGUMENTS, JAVA_LONG).toArray(MemoryLayout[]::new)));
 
-    private final SymbolLookup library;
+    private final SymbolLookup symbols;
     private final Map<String, MemorySegment> functions = new HashMap<>();
     private final MemorySegment text = Arena.ofAuto().allocate(MAX_ERROR_STRING + 8, 8);
 
-    private LibMpi(SymbolLookup library) {
-        this.library = library;
+    private LibMpi(SymbolLookup symbols) {
+        this.symbols = symbols;
     }
 
     /// @throws IllegalStateException if Open MPI's is not on this machine
@@ -82,7 +83,7 @@ final class LibMpi {
 
     private static Optional<SymbolLookup> load(String name) {
         try {
-            return Optional.of(SymbolLookup.libraryLookup(name, Arena.global()));
+            return Optional.of(libraryLookup(name, Arena.global()));
         } catch (IllegalArgumentException _) { // it is not there, or cannot be loaded
             return Optional.empty();
         }
@@ -94,7 +95,7 @@ final class LibMpi {
     }
 
     private MemorySegment symbol(String name) {
-        return library.find(name).orElseThrow(() -> new IllegalStateException("libmpi has no " + name));
+        return symbols.find(name).orElseThrow(() -> new IllegalStateException("libmpi has no " + name));
     }
 
     /// Calls a function with pointers and integers.
