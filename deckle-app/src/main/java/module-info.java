@@ -2,6 +2,7 @@
 @SuppressWarnings("requires-automatic") // XChart has no module descriptor
 module dev.deckle.app {
     requires com.google.gson;
+    requires dev.deckle.align;
     requires dev.deckle.lm;
     requires dev.deckle.mpi;
     requires dev.deckle.study;

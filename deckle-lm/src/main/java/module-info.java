@@ -3,10 +3,7 @@ module dev.deckle.lm {
     requires transitive dev.deckle.tensor;
     requires transitive dev.deckle.text;
     requires transitive com.google.gson;
-    requires java.compiler; // for rewards in a source file
-    requires java.net.http; // endpoints that write data; and for rewards that ask a server
 
-    exports dev.deckle.align;
     exports dev.deckle.data;
     exports dev.deckle.distributed;
     exports dev.deckle.generate;
@@ -14,11 +11,8 @@ module dev.deckle.lm {
     exports dev.deckle.models;
     exports dev.deckle.nn;
     exports dev.deckle.optim;
-    exports dev.deckle.reward;
-    exports dev.deckle.synth;
     exports dev.deckle.train;
     exports dev.deckle.zero;
 
-    opens dev.deckle.align to com.google.gson;
     opens dev.deckle.train to com.google.gson;
 }

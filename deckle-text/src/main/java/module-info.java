@@ -5,6 +5,6 @@ module dev.deckle.text {
 
     exports dev.deckle.chat;
     exports dev.deckle.jinja;
-    exports dev.deckle.json to dev.deckle.lm;
+    exports dev.deckle.json to dev.deckle.lm, dev.deckle.align;
     exports dev.deckle.tokenizer;
 }

@@ -27,7 +27,7 @@ class PartsPageTest {
             List.of("deckle-lm/src/main/java/dev/deckle/nn", "deckle-lm/src/main/java/dev/deckle/optim",
                     "deckle-lm/src/main/java/dev/deckle/zero",
                     "deckle-lm/src/main/java/dev/deckle/generate", "deckle-lm/src/main/java/dev/deckle/data",
-                    "deckle-lm/src/main/java/dev/deckle/align", "deckle-tensor/src/main/java/dev/deckle/kernel",
+                    "deckle-align/src/main/java/dev/deckle/align", "deckle-tensor/src/main/java/dev/deckle/kernel",
                     "deckle-tensor/src/main/java/dev/deckle/random");
 
     /// The documentation of a file's class, without its slashes.

@@ -1,20 +1,20 @@
 package dev.deckle.align;
 
-import static dev.deckle.nn.Numbers.assertClose;
-import static dev.deckle.nn.Numbers.assertGradients;
-import static dev.deckle.nn.Numbers.assertRefused;
-import static dev.deckle.nn.Numbers.leaf;
-import static dev.deckle.nn.Numbers.randn;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.deckle.autograd.GradCheck;
+import dev.deckle.random.Generator;
+import dev.deckle.tensor.DType;
 import dev.deckle.tensor.Tensor;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
-import dev.deckle.tensor.DType;
+import java.util.function.Supplier;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
@@ -24,6 +24,30 @@ class AlignLossesTest {
     private static final int T = 5;
     private static final Tensor MASK = Tensor.of(new double[] {
         1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 0, 0, 1, 1, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0}, B, T);
+
+    private static Tensor randn(long seed, int... dims) {
+        return new Generator(seed).randn(dims).to(DType.F64);
+    }
+
+    private static Tensor leaf(long seed, int... dims) {
+        return randn(seed, dims).requireGrad();
+    }
+
+    private static void assertClose(double[] expected, Tensor found, double tolerance) {
+        assertArrayEquals(expected, found.toDoubles(), tolerance);
+    }
+
+    /// That the gradients of `y`, weighted at random, are those of central differences.
+    private static void assertGradients(Supplier<Tensor> y, List<Tensor> leaves) {
+        Tensor weights = randn(99, y.get().shape().toArray());
+        double worst = GradCheck.worst(() -> y.get().mul(weights).sum(), leaves, 1e-5);
+        assertTrue(worst < 1e-6, "worst error " + worst);
+    }
+
+    private static void assertRefused(String what, Executable action) {
+        String message = assertThrows(IllegalArgumentException.class, action).getMessage();
+        assertTrue(message.contains(what) && !message.contains("\n"), message);
+    }
 
     private static double logSigmoid(double x) {
         return -Math.log1p(Math.exp(-x));
