@@ -8,7 +8,6 @@ import dev.deckle.train.Run;
 import dev.deckle.train.RunFolder;
 import dev.deckle.train.TrainListener;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -261,7 +260,6 @@ final class Align extends Verb {
         return Deckle.DONE;
     }
 
-    /// Improves a weak start by each method, and shows by how much.
     private int demo(Console console) throws IOException {
         if (model != null || data != null || rollouts != null || resume != null) {
             throw wrongUsage("demo makes its own model and data");
@@ -275,44 +273,9 @@ final class Align extends Verb {
         if (demoSeeds != null && (demoSeeds < 1 || demoSeeds > 100)) {
             throw wrongUsage("--seeds must be from 1 to 100, not " + demoSeeds);
         }
-        Path folder = out == null ? RunFolder.next(Path.of("runs")) : out;
-        long first = seed == null ? 1 : seed;
-        if (!console.json()) {
-            console.result("method  seed  before   after  steps  seconds");
-        }
-        for (int i = 0; i < (demoSeeds == null ? 1 : demoSeeds); i++) {
-            Path own = Files.createDirectories(folder.resolve("seed-" + (first + i)));
-            Demo.run(own, first + i, methods, new Quiet(console), r -> {
-                if (console.json()) {
-                    console.emit(r.json());
-                } else {
-                    console.result(String.format("%-6s %5d %7.3f %7.3f %6d %8.1f", r.method(), r.seed(), r.before(),
-                            r.after(), r.steps(), r.seconds()));
-                }
-            });
-        }
-        console.log("what it made is in " + folder);
+        new AlignDemo(console, out == null ? RunFolder.next(Path.of("runs")) : out, methods, seed == null ? 1 : seed,
+                demoSeeds == null ? 1 : demoSeeds).run();
         return Deckle.DONE;
-    }
-
-    /// Only what `-v` asks for.
-    private record Quiet(Console console) implements TrainListener {
-        @Override
-        public void note(String line) {
-            console.detail(line);
-        }
-
-        @Override
-        public void step(Step s) {
-            if (s.step() % 20 == 0) {
-                console.detail(s.json().toString());
-            }
-        }
-
-        @Override
-        public void sample(long step, String text) {
-            console.detail(text);
-        }
     }
 
     private Run started(TrainListener listener, Optional<Launch> elsewhere) throws IOException {

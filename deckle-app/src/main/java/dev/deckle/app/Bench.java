@@ -20,7 +20,7 @@ import picocli.CommandLine.TypeConversionException;
 /// Measures this machine.
 @Command(
         name = "bench",
-        description = "Measure matrix products, attention, a training step, decoding or a prompt on this machine.",
+        description = "Measure matrix products, attention, a training step, decoding, a prompt or rollouts.",
         footerHeading = "%nExamples:%n",
         footer = {
             "  ./deckle bench gemm",
@@ -34,7 +34,8 @@ final class Bench extends Verb {
         attention,
         train,
         decode,
-        prefill
+        prefill,
+        rollout
     }
 
     enum Size {
@@ -68,21 +69,21 @@ final class Bench extends Verb {
         }
     }
 
-    @Parameters(paramLabel = "gemm|attention|train|decode|prefill", description = "what")
+    @Parameters(paramLabel = "gemm|attention|train|decode|prefill|rollout", description = "what")
     private What what;
 
     @Option(names = "--preset", paramLabel = "NAME", defaultValue = "10m",
-            description = "the model: 10m (default), 58m, or 1b for decode and prefill",
+            description = "the model: 10m (default), 58m, or 1b for decode, prefill and rollout",
             converter = SizeConverter.class)
     private Size preset;
 
     @Option(names = "--dtype", paramLabel = "TYPE", defaultValue = "f32",
-            description = "the weights of gemm, decode and prefill: f32 or bf16")
+            description = "the weights of gemm, decode, prefill and rollout: f32 or bf16")
     private DataType dtype;
 
-    @Option(names = "--batch-size", paramLabel = "N", defaultValue = "1",
-            description = "decode N sequences together")
-    private int batchSize;
+    @Option(names = "--batch-size", paramLabel = "N",
+            description = "decode N sequences together, default 1; rollout: completions of a prompt, default 16")
+    private Integer batchSize;
 
     @Option(names = "--fresh-jvms", paramLabel = "N", defaultValue = "0",
             description = "measure in N new processes, one after the other")
@@ -96,16 +97,17 @@ final class Bench extends Verb {
         if (freshJvms > 0) {
             return inFreshJvms(console);
         }
-        boolean runs = what == What.decode || what == What.prefill;
-        if (batchSize < 1 || batchSize > 1 && what != What.decode) {
-            throw wrongUsage("--batch-size is a positive number of sequences to decode, not " + batchSize
-                    + (what == What.decode ? "" : " for " + what));
+        boolean batches = what == What.decode || what == What.rollout;
+        boolean runs = batches || what == What.prefill;
+        if (batchSize != null && (batchSize < 1 || !batches)) {
+            throw wrongUsage("--batch-size is a positive number of sequences for decode or rollout, not " + batchSize
+                    + (batches ? "" : " for " + what));
         }
         if (preset == Size._1b && !runs) {
-            throw wrongUsage("--preset 1b is for decode and prefill, not for " + what);
+            throw wrongUsage("--preset 1b is for decode, prefill and rollout, not for " + what);
         }
         if (dtype == DataType.bf16 && (what == What.train || what == What.attention)) {
-            throw wrongUsage("--dtype bf16 is for gemm, decode and prefill, not for " + what);
+            throw wrongUsage("--dtype bf16 is for gemm, decode, prefill and rollout, not for " + what);
         }
         Benchmarks measure = new Benchmarks(preset == Size._10m);
         ModelBenchmarks model = new ModelBenchmarks(preset.shapes, dtype.type);
@@ -113,8 +115,9 @@ final class Bench extends Verb {
             case gemm -> measure.gemm(dtype.type);
             case attention -> measure.attention();
             case train -> measure.train();
-            case decode -> model.decode(batchSize);
+            case decode -> model.decode(batchSize == null ? 1 : batchSize);
             case prefill -> model.prefill();
+            case rollout -> model.rollout(batchSize == null ? 16 : batchSize);
         };
         for (Benchmarks.Figure f : figures) {
             if (console.json()) {
