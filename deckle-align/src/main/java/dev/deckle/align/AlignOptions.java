@@ -249,6 +249,7 @@ public final class AlignOptions {
         require(missing_end_penalty >= 0 && missing_end_penalty < 1e6,
                 "--missing-end-penalty must not be negative, not " + missing_end_penalty);
         if (method == Method.PPO) {
+            require(kl_target == 0 || beta > 0, "--kl-target steers --beta, which must be above 0, not " + beta);
             group_size = 1;
             dynamic_sampling = 0;
             require(batch_size % (ranks * mini_batches * grad_accum) == 0, "--batch-size " + batch_size

@@ -143,8 +143,7 @@ public final class Alignment {
     /// Actor and critic live in one home, one after the other, so that one step trains both.
     private Loop ppo(int rank, Run run, Function<CausalLm, RolloutSource> source) throws IOException {
         Optional<CausalLm> reference =
-                options.beta == 0 && options.kl_target == 0 ? Optional.empty()
-                        : Optional.of(run.share(Models.open(model)));
+                options.beta == 0 ? Optional.empty() : Optional.of(run.share(Models.open(model)));
         SequenceClassifier[] critic = new SequenceClassifier[1];
         return loop(rank, run, home -> {
             CausalLm actor = Models.openTrainable(weights(), home::adopt); // the home is not finished yet

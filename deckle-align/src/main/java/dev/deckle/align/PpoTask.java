@@ -18,6 +18,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.stream.IntStream;
@@ -30,7 +31,6 @@ import java.util.stream.IntStream;
 final class PpoTask extends AlignTask {
     private static final String FILE = "rollouts.jsonl";
     private static final String NUMBERS = "ppo.json";
-    private static final double HORIZON = 10_000; // of the steering of beta (Ziegler et al. 2019)
 
     /// A rollout and what was known of its tokens when it was drawn.
     private record Valued(Row.Rollout rollout, float[] reference, float[] values) {}
@@ -43,6 +43,8 @@ final class PpoTask extends AlignTask {
     private final RolloutSource source;
     private final PpoLoss loss;
     private final Gae gae;
+    private final KlEstimator kl;
+    private final AdaptiveBeta steering;
     private List<Valued> batch = List.of();
     private List<Judged> judged = List.of();
     private long batchIndex = -1;
@@ -58,6 +60,8 @@ final class PpoTask extends AlignTask {
         this.source = source;
         loss = new PpoLoss(options.epsilon, options.epsilon_value);
         gae = new Gae(options.gamma, options.lambda);
+        kl = KlEstimator.valueOf(options.kl.toUpperCase(Locale.ROOT));
+        steering = new AdaptiveBeta(options.kl_target);
         beta = options.beta;
     }
 
@@ -75,7 +79,7 @@ final class PpoTask extends AlignTask {
         fresh = index != batchIndex;
         if (fresh) {
             if (batchIndex >= 0) {
-                steer();
+                beta = steering.next(beta, divergence, options.batch_size);
             }
             batch = valued(source.batch(index));
             batchIndex = index;
@@ -138,10 +142,9 @@ final class PpoTask extends AlignTask {
             int n = v.rollout.tokens();
             double[] rewards = new double[n];
             for (int t = 0; t < n; t++) {
-                double logRatio = v.reference[t] - v.rollout.logprobs()[t];
-                double kl = options.kl.equals("k3") ? Math.exp(logRatio) - 1 - logRatio : -logRatio;
-                rewards[t] = -beta * kl;
-                divergence += -logRatio / batch.size();
+                double drawn = v.rollout.logprobs()[t];
+                rewards[t] = -beta * kl.of(drawn, v.reference[t]);
+                divergence += KlEstimator.K1.of(drawn, v.reference[t]) / batch.size();
             }
             if (n > 0) {
                 rewards[n - 1] += v.rollout.reward() - (v.rollout.ended() ? 0 : options.missing_end_penalty);
@@ -171,29 +174,18 @@ final class PpoTask extends AlignTask {
         return out;
     }
 
-    /// Moves beta towards the divergence that is wanted, by a fifth of the way at most (Ziegler et al. 2019).
-    private void steer() {
-        if (options.kl_target > 0) {
-            double error = Math.clamp(divergence / options.kl_target - 1, -0.2, 0.2);
-            beta *= 1 + error * options.batch_size / HORIZON;
-        }
-    }
-
     private Tensor loss(List<Judged> rows) {
         Padded p = Padded.of(rows.stream().map(j -> j.valued.rollout.sequence()).toList());
         Tensor old = p.spread(rows.stream().map(j -> j.valued.rollout.logprobs()).toList());
         Policy policy = Policy.of(model, p, Pass.evaluate(), options.temperature);
-        Tensor actor = loss.policy(policy.logprobs(), old,
-                p.spread(rows.stream().map(Judged::advantages).toList()), p.mask());
+        Tensor advantages = p.spread(rows.stream().map(Judged::advantages).toList());
+        Tensor actor = loss.policy(policy.logprobs(), old, advantages, p.mask());
         Tensor value = loss.value(values(p).mul(p.mask()), p.spread(rows.stream().map(j -> j.valued.values).toList()),
                 p.spread(rows.stream().map(Judged::returns).toList()), p.mask());
         count("tokens", p.tokens());
         count("entropy", policy.entropySum(p));
         count("value_loss", value.detach().item() * p.tokens());
-        Tensor ratio = policy.logprobs().detach().sub(old).exp();
-        Tensor far = ratio.gt(Tensor.scalar(1 + options.epsilon)).to(ratio.dtype())
-                .add(ratio.lt(Tensor.scalar(1 - options.epsilon)).to(ratio.dtype()));
-        count("clipped", far.mul(p.mask()));
+        count("clipped", loss.clipped(policy.logprobs(), old, advantages).mul(p.mask()));
         return actor.add(value.mul(options.value_coef));
     }
 
@@ -236,6 +228,7 @@ final class PpoTask extends AlignTask {
         JsonObject numbers = new JsonObject();
         numbers.addProperty("batch", batchIndex);
         numbers.addProperty("beta", beta);
+        numbers.addProperty("divergence", divergence); // by which the next batch's beta is steered
         Files.writeString(checkpoint.resolve(NUMBERS), numbers + "\n");
     }
 
@@ -245,6 +238,7 @@ final class PpoTask extends AlignTask {
                 checkpoint.resolve(NUMBERS).toString());
         batchIndex = numbers.get("batch").getAsLong();
         beta = numbers.get("beta").getAsDouble();
+        divergence = numbers.get("divergence").getAsDouble();
         Path file = checkpoint.resolve(FILE);
         List<Valued> known = new ArrayList<>();
         for (String line : Files.readAllLines(file)) {
