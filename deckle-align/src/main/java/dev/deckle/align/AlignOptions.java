@@ -128,6 +128,9 @@ public final class AlignOptions {
     /// ppo: parts of a batch, each of which is an optimizer step in each of the iterations.
     public int mini_batches = 4;
 
+    /// ppo: own, a critic as large as the actor, or shared, a head on the actor's trunk.
+    public String critic = "own";
+
     /// ppo: weight of the critic's loss.
     public double value_coef = 0.1;
 
@@ -240,6 +243,7 @@ public final class AlignOptions {
         require(temperature > 0 && temperature < 100,
                 "--temperature must be above 0 and below 100, not " + temperature);
         positive("--mini-batches", mini_batches);
+        require(critic.equals("own") || critic.equals("shared"), "--critic must be own or shared, not " + critic);
         require(value_coef >= 0 && value_coef < 1e6, "--value-coef must be from 0 to 1e6, not " + value_coef);
         require(epsilon_value > 0, "--epsilon-value must be positive, not " + epsilon_value);
         require(gamma >= 0 && gamma <= 1, "--gamma must be from 0 to 1, not " + gamma);

@@ -5,6 +5,7 @@ import dev.deckle.generate.GenerationConfig;
 import dev.deckle.models.CausalLm;
 import dev.deckle.models.Models;
 import dev.deckle.models.SequenceClassifier;
+import dev.deckle.nn.ParameterHome;
 import dev.deckle.reward.RewardPanel;
 import dev.deckle.reward.Rewards;
 import dev.deckle.tokenizer.Tokenizer;
@@ -144,11 +145,13 @@ public final class Alignment {
     private Loop ppo(int rank, Run run, Function<CausalLm, RolloutSource> source) throws IOException {
         Optional<CausalLm> reference =
                 options.beta == 0 ? Optional.empty() : Optional.of(run.share(Models.open(model)));
-        SequenceClassifier[] critic = new SequenceClassifier[1];
+        Critic[] critic = new Critic[1];
         return loop(rank, run, home -> {
             CausalLm actor = Models.openTrainable(weights(), home::adopt); // the home is not finished yet
-            critic[0] = run.share(Models.openClassifier(model,
-                    (name, values, matrix) -> home.adopt("critic/" + name, values, matrix), options.seed));
+            ParameterHome beside = (name, values, matrix) -> home.adopt("critic/" + name, values, matrix);
+            critic[0] = options.critic.equals("shared")
+                    ? new Critic.Shared(Models.score(model, beside, options.seed))
+                    : new Critic.Own(run.share(Models.openClassifier(model, beside, options.seed)));
             home.finished();
             return actor;
         }, m -> new PpoTask(options, m, critic[0], reference, source.apply(m), checksum));

@@ -6,7 +6,6 @@ import dev.deckle.distributed.Communicator;
 import dev.deckle.json.StrictJson;
 import dev.deckle.memory.Workspace;
 import dev.deckle.models.CausalLm;
-import dev.deckle.models.SequenceClassifier;
 import dev.deckle.nn.Pass;
 import dev.deckle.random.Generator;
 import dev.deckle.tensor.Tensor;
@@ -38,7 +37,7 @@ final class PpoTask extends AlignTask {
     /// What its tokens turned out to be worth.
     private record Judged(Valued valued, float[] advantages, float[] returns) {}
 
-    private final SequenceClassifier critic;
+    private final Critic critic;
     private final Optional<CausalLm> reference;
     private final RolloutSource source;
     private final PpoLoss loss;
@@ -52,7 +51,7 @@ final class PpoTask extends AlignTask {
     private double beta;
     private double divergence; // mean over the sequences of the batch
 
-    PpoTask(AlignOptions options, CausalLm actor, SequenceClassifier critic, Optional<CausalLm> reference,
+    PpoTask(AlignOptions options, CausalLm actor, Critic critic, Optional<CausalLm> reference,
             RolloutSource source, long checksum) {
         super(options, actor, checksum);
         this.critic = critic;
@@ -116,7 +115,8 @@ final class PpoTask extends AlignTask {
             all.addAll(partition.evaluate(() -> {
                 try (NoGrad _ = NoGrad.open(); Workspace _ = Workspace.open()) {
                     Padded p = Padded.of(some.stream().map(Row.Rollout::sequence).toList());
-                    List<float[]> values = p.gather(values(p));
+                    List<float[]> values = p.gather(
+                            critic.values(p, () -> model.hidden(p.inputs(), Pass.evaluate())));
                     Optional<List<float[]>> refs = reference.map(
                             r -> p.gather(Policy.of(r, p, Pass.evaluate(), options.temperature).logprobs()));
                     return IntStream.range(0, some.size())
@@ -127,11 +127,6 @@ final class PpoTask extends AlignTask {
             }));
         }
         return all;
-    }
-
-    /// (B, T), of what each token was drawn from.
-    private Tensor values(Padded p) {
-        return critic.forward(p.inputs(), Pass.evaluate()).squeeze(-1);
     }
 
     private List<Judged> judge() {
@@ -180,7 +175,8 @@ final class PpoTask extends AlignTask {
         Policy policy = Policy.of(model, p, Pass.evaluate(), options.temperature);
         Tensor advantages = p.spread(rows.stream().map(Judged::advantages).toList());
         Tensor actor = loss.policy(policy.logprobs(), old, advantages, p.mask());
-        Tensor value = loss.value(values(p).mul(p.mask()), p.spread(rows.stream().map(j -> j.valued.values).toList()),
+        Tensor value = loss.value(critic.values(p, policy::hidden).mul(p.mask()),
+                p.spread(rows.stream().map(j -> j.valued.values).toList()),
                 p.spread(rows.stream().map(Judged::returns).toList()), p.mask());
         count("tokens", p.tokens());
         count("entropy", policy.entropySum(p));

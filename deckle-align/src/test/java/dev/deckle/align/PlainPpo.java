@@ -21,6 +21,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.UnaryOperator;
 
 /// PPO as the papers write it, on plain arrays and sequence by sequence: what a run should tell of each step. It
 /// listens to the run and keeps a copy of each checkpoint.
@@ -91,10 +92,15 @@ final class PlainPpo implements TrainListener {
         Path actor = step == 0 ? Path.of(o.model) : kept.resolve("" + step);
         try (ModelMemory memory = new ModelMemory();
                 CausalLm a = Models.open(actor);
-                SequenceClassifier c = step == 0
-                        ? Models.openClassifier(actor, ParameterHome.in(memory, DType.F32), o.seed)
+                SequenceClassifier c = step == 0 || o.critic.equals("shared")
+                        ? Models.openClassifier(Path.of(o.model), ParameterHome.in(memory, DType.F32), o.seed)
                         : Models.openClassifier(critic(actor))) {
-            return known(a, c, rollouts);
+            Tensor score = step == 0 ? c.parameters().get("score.weight")
+                    : Safetensors.open(actor.resolve("beside.safetensors"), memory).tensors().get(
+                            "critic/score.weight");
+            return o.critic.equals("shared")
+                    ? known(a, ids -> a.hidden(ids, Pass.evaluate()).matmul(score.t()), rollouts)
+                    : known(a, ids -> c.forward(ids, Pass.evaluate()), rollouts);
         }
     }
 
@@ -111,7 +117,7 @@ final class PlainPpo implements TrainListener {
         return folder;
     }
 
-    private Known known(CausalLm actor, SequenceClassifier critic, List<Row.Rollout> rollouts) {
+    private Known known(CausalLm actor, UnaryOperator<Tensor> critic, List<Row.Rollout> rollouts) {
         int n = rollouts.size();
         Known k = new Known(new double[n][], new double[n][], new double[n][]);
         try (NoGrad _ = NoGrad.open(); Workspace _ = Workspace.open()) {
@@ -122,7 +128,7 @@ final class PlainPpo implements TrainListener {
                 System.arraycopy(completion, 0, all, prompt, completion.length);
                 Tensor ids = Tensor.of(Arrays.stream(all).asLongStream().toArray(), 1, all.length);
                 Tensor logits = actor.forward(ids, Pass.evaluate());
-                Tensor values = critic.forward(ids, Pass.evaluate());
+                Tensor values = critic.apply(ids); // (1, T, 1)
                 k.logprobs[i] = new double[completion.length];
                 k.entropies[i] = new double[completion.length];
                 k.values[i] = new double[completion.length];

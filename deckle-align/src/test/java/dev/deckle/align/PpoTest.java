@@ -24,7 +24,6 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
-import org.junit.jupiter.params.provider.ValueSource;
 
 /// Runs of PPO against [PlainPpo], on any number of ranks, bit for bit when interrupted, and where there is nothing to
 /// learn.
@@ -43,10 +42,11 @@ class PpoTest {
     /// Two batches, each used twice, at weights that have moved: what each step tells is computed on plain arrays from
     /// the checkpoints before it.
     @ParameterizedTest
-    @ValueSource(strings = {"k1", "k3"})
-    void everyStepIsAsDefined(String kl) throws IOException {
+    @CsvSource({"k1,own", "k3,shared"})
+    void everyStepIsAsDefined(String kl, String critic) throws IOException {
         AlignOptions o = PpoRuns.options(runs);
         o.kl = kl;
+        o.critic = critic;
         o.epsilon_value = 0.02;
         o.batch_size = 9;
         o.mini_batches = 1;
@@ -121,11 +121,13 @@ class PpoTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"1,3,2", "2,0,1", "2,2,3", "2,3,1", "3,0,1", "3,2,1", "3,3,2"})
-    void ranksAndPartsOfABatchDoNotMatter(int ranks, int zero, int parts) throws IOException {
+    @CsvSource({"1,3,2,own", "2,0,1,own", "2,2,3,shared", "2,3,1,own", "3,0,1,shared", "3,2,1,own", "3,3,2,shared"})
+    void ranksAndPartsOfABatchDoNotMatter(int ranks, int zero, int parts, String critic) throws IOException {
         AlignOptions o = PpoRuns.options(runs);
+        o.critic = critic;
         Log one = runs.train(o, folder.resolve("one"));
         o = PpoRuns.options(runs);
+        o.critic = critic;
         o.ranks = ranks;
         o.zero = zero;
         o.grad_accum = parts;
@@ -143,9 +145,10 @@ class PpoTest {
 
     /// In the middle of an iteration, between iterations, and between batches, where beta is steered.
     @ParameterizedTest
-    @CsvSource({"2,2,0", "3,1,0", "4,1,0", "4,3,3", "5,2,3", "6,2,2"})
-    void anInterruptedRunGoesOn(int at, int ranks, int zero) throws IOException {
+    @CsvSource({"2,2,0,own", "3,1,0,shared", "4,1,0,own", "4,3,3,own", "5,2,3,shared", "6,2,2,own"})
+    void anInterruptedRunGoesOn(int at, int ranks, int zero, String critic) throws IOException {
         AlignOptions o = PpoRuns.options(runs);
+        o.critic = critic;
         o.ranks = ranks;
         o.zero = zero;
         Path whole = folder.resolve("whole");
@@ -177,6 +180,25 @@ class PpoTest {
             assertThrows(Exception.class, () -> run.train(() -> false));
         }
         assertEquals(expected.losses().subList(3, 10), runs.resume(out, x -> x).losses());
+    }
+
+    /// What the critic learns moves the actor only where they share a trunk.
+    @Test
+    void theTrunkLearnsFromBoth() throws IOException {
+        for (String critic : List.of("own", "shared")) {
+            List<byte[]> actors = new ArrayList<>();
+            for (double coef : new double[] {0, 0.7}) {
+                AlignOptions o = PpoRuns.options(runs);
+                o.critic = critic;
+                o.value_coef = coef;
+                o.grad_clip = 0; // its norm is over both
+                o.steps = 1;
+                Path out = folder.resolve(critic + coef);
+                runs.train(o, out);
+                actors.add(Files.readAllBytes(out.resolve("model.safetensors")));
+            }
+            assertEquals(critic.equals("own"), Arrays.equals(actors.getFirst(), actors.getLast()), critic);
+        }
     }
 
     /// Whatever there is not to learn from leaves the weights as they are, and never NaN in them.
