@@ -172,7 +172,7 @@ public final class Alignment {
         List<RewardPanel.Weighted> rewards = new ArrayList<>();
         Optional<Path> jar = options.reward_jar.isEmpty() ? Optional.empty() : Optional.of(Path.of(options.reward_jar));
         for (int i = 0; i < options.reward.size(); i++) {
-            rewards.add(new RewardPanel.Weighted(Rewards.open(options.reward.get(i), jar),
+            rewards.add(new RewardPanel.Weighted(Rewards.open(options.reward.get(i), jar, tokenizer, _ -> {}),
                     options.reward_weights.isEmpty() ? 1 : options.reward_weights.get(i)));
         }
         RewardPanel panel = run.share(new RewardPanel(rewards,

@@ -9,7 +9,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.google.gson.JsonObject;
 import dev.deckle.align.Alignments.Log;
+import dev.deckle.autograd.NoGrad;
+import dev.deckle.memory.Workspace;
 import dev.deckle.models.Models;
+import dev.deckle.models.SequenceClassifier;
 import dev.deckle.train.Run;
 import dev.deckle.train.TrainListener.Step;
 import java.io.IOException;
@@ -232,6 +235,40 @@ class PpoTest {
             before.parameters().forEach((n, p) -> assertTrue(
                     Arrays.equals(p.toFloats(), after.parameters().get(n).toFloats()), n));
         }
+    }
+
+    /// From pairs to a model that judges, and from that to a policy that it prefers.
+    @Test
+    void aRewardModelIsAReward() throws IOException {
+        AlignOptions pairs = runs.options("reward");
+        pairs.lr = 2e-2;
+        Path judge = folder.resolve("judge");
+        runs.train(pairs, judge);
+        AlignOptions o = PpoRuns.options(runs);
+        AlignOptions grpo = new AlignOptions(AlignOptions.Method.GRPO);
+        grpo.model = o.model;
+        grpo.data = o.data;
+        grpo.reward = List.of("model:" + judge);
+        grpo.group_size = 6;
+        grpo.batch_size = 60; // each of the prompts
+        grpo.lr = 2e-2;
+        grpo.steps = 20;
+        grpo.max_new_tokens = 5;
+        grpo.save_rollouts = folder.resolve("drawn.jsonl").toString();
+        Log log = runs.train(grpo, folder.resolve("policy"));
+        List<Row.Rollout> drawn =
+                Rows.rollouts(Files.readString(Path.of(grpo.save_rollouts)), "drawn", Alignments.VOCAB);
+        try (SequenceClassifier j = Models.openClassifier(judge);
+                NoGrad _ = NoGrad.open();
+                Workspace _ = Workspace.open()) {
+            for (Row.Rollout r : drawn.subList(0, 60)) {
+                assertEquals(j.scores(List.of(r.sequence().ids())).item(), r.reward(), 1e-5);
+            }
+        }
+        List<Double> rewards = log.steps.values().stream().map(s -> s.metric("reward").orElseThrow()).toList();
+        double first = rewards.subList(0, 3).stream().mapToDouble(r -> r).average().orElseThrow();
+        double last = rewards.subList(17, 20).stream().mapToDouble(r -> r).average().orElseThrow();
+        assertTrue(last > first + 0.1, rewards.toString());
     }
 
     /// By a fifth of n / 10000 at most, and not at all where the divergence is what is wanted.

@@ -194,7 +194,7 @@ final class Align extends Verb {
 
     @Option(names = "--reward", paramLabel = "NAME", arity = "1..*",
             description = "grpo: what judges completions: exact_match[:COLUMN], regex:PATTERN, format, length:N, "
-                    + "overlong:MAX,CACHE, arithmetic, FILE.java, or a class with --reward-jar")
+                    + "overlong:MAX,CACHE, arithmetic, model:DIR, FILE.java, or a class with --reward-jar")
     private List<String> reward;
 
     @Option(names = "--reward-weights", paramLabel = "X", arity = "1..*", description = "grpo: what each counts")
