@@ -12,7 +12,9 @@ import dev.deckle.zero.Partition;
 import dev.deckle.zero.Stage;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 
@@ -40,15 +42,15 @@ public final class AlignOptions {
 
         /// As a word of the command.
         public String word() {
-            return name().toLowerCase(java.util.Locale.ROOT);
+            return AlignOptions.word(this);
         }
     }
 
     private static final Gson GSON =
             new GsonBuilder().setPrettyPrinting().serializeNulls().disableHtmlEscaping().create();
     private static final Map<Method, List<String>> LOSSES = Map.of(
-            Method.DPO, List.of("sigmoid", "hinge", "ipo", "robust", "cdpo"),
-            Method.GRPO, List.of("grpo", "dr_grpo", "dapo", "gspo", "bnpo"));
+            Method.DPO, words(DpoLoss.Kind.values()),
+            Method.GRPO, words(GrpoLoss.Kind.values()));
 
     public Method method;
 
@@ -227,10 +229,10 @@ public final class AlignOptions {
         positive("--iterations", iterations);
         positive("--max-new-tokens", max_new_tokens);
         epsilon_high = epsilon_high == -1 ? epsilon : epsilon_high;
-        scale_rewards = !scale_rewards.isEmpty() ? scale_rewards : loss.equals("dr_grpo") ? "none" : "group";
+        scale_rewards = !scale_rewards.isEmpty() ? scale_rewards : is(GrpoLoss.Kind.DR_GRPO) ? "none" : "group";
         require(List.of("group", "batch", "none").contains(scale_rewards),
                 "--scale-rewards must be group, batch or none, not " + scale_rewards);
-        dynamic_sampling = dynamic_sampling >= 0 ? dynamic_sampling : loss.equals("dapo") ? 3 : 0;
+        dynamic_sampling = dynamic_sampling >= 0 ? dynamic_sampling : is(GrpoLoss.Kind.DAPO) ? 3 : 0;
         require(dynamic_sampling <= 100, "--dynamic-sampling must be at most 100, not " + dynamic_sampling);
         require(reward_weights.isEmpty() || reward_weights.size() == reward.size(), "--reward-weights: "
                 + reward_weights.size() + " for " + reward.size() + " rewards");
@@ -275,6 +277,28 @@ public final class AlignOptions {
                     + " ranks, which share its rows");
         }
         return this;
+    }
+
+    private boolean is(GrpoLoss.Kind kind) {
+        return method == Method.GRPO && grpoLoss() == kind;
+    }
+
+    /// The variant of grpo, once complete.
+    GrpoLoss.Kind grpoLoss() {
+        return GrpoLoss.Kind.valueOf(loss.toUpperCase(Locale.ROOT));
+    }
+
+    /// The variant of dpo, once complete.
+    DpoLoss.Kind dpoLoss() {
+        return DpoLoss.Kind.valueOf(loss.toUpperCase(Locale.ROOT));
+    }
+
+    private static String word(Enum<?> value) {
+        return value.name().toLowerCase(Locale.ROOT);
+    }
+
+    private static List<String> words(Enum<?>... values) {
+        return Arrays.stream(values).map(AlignOptions::word).toList();
     }
 
     private static void positive(String flag, int value) {

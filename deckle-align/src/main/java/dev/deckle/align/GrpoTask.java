@@ -1,10 +1,12 @@
 package dev.deckle.align;
 
 import dev.deckle.autograd.NoGrad;
+import dev.deckle.distributed.Communicator;
 import dev.deckle.memory.Workspace;
 import dev.deckle.models.CausalLm;
 import dev.deckle.nn.Pass;
 import dev.deckle.tensor.Tensor;
+import dev.deckle.zero.Partition;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -37,15 +39,11 @@ final class GrpoTask extends AlignTask {
         super(options, model, checksum);
         this.reference = reference;
         this.source = source;
-        loss = new GrpoLoss(switch (options.loss) {
-            case "dr_grpo" -> new GrpoLoss.Norm.Constant(options.max_new_tokens);
-            case "dapo", "bnpo" -> new GrpoLoss.Norm.AllTokens();
-            default -> new GrpoLoss.Norm.EachSequence();
-        }, options.loss.equals("gspo"), options.epsilon, options.epsilon_high, options.beta);
+        loss = options.grpoLoss().loss(options.max_new_tokens, options.epsilon, options.epsilon_high, options.beta);
     }
 
     @Override
-    public void connect(dev.deckle.distributed.Communicator ranks, dev.deckle.zero.Partition partition) {
+    public void connect(Communicator ranks, Partition partition) {
         super.connect(ranks, partition);
         source.connect(ranks, partition);
     }
@@ -132,13 +130,12 @@ final class GrpoTask extends AlignTask {
         Policy policy = Policy.of(model, padded, Pass.evaluate(), options.temperature);
         Tensor old = padded.spread(rows.stream().map(j -> j.rollout.logprobs()).toList());
         Optional<Tensor> refs = reference.map(_ -> padded.spread(rows.stream().map(Judged::reference).toList()));
-        double[] a = rows.stream().mapToDouble(Judged::advantage).toArray();
-        Tensor advantages = Tensor.of(a).to(old.dtype());
-        measure(padded, policy, old, refs, a);
+        Tensor advantages = Tensor.of(rows.stream().mapToDouble(Judged::advantage).toArray()).to(old.dtype());
+        measure(padded, policy, old, refs, advantages);
         return loss.forward(policy.logprobs(), old, refs, advantages, padded.mask());
     }
 
-    private void measure(Padded padded, Policy policy, Tensor old, Optional<Tensor> refs, double[] advantages) {
+    private void measure(Padded padded, Policy policy, Tensor old, Optional<Tensor> refs, Tensor advantages) {
         Tensor now = policy.logprobs().detach();
         if (unmoved) { // the model that drew them: what it said then it should say now
             Tensor gap = now.sub(old).abs().mul(padded.mask());
@@ -148,20 +145,7 @@ final class GrpoTask extends AlignTask {
         count("tokens", padded.tokens());
         count("entropy", policy.entropySum(padded));
         refs.ifPresent(r -> count("kl", KlEstimator.K3.of(now, r).mul(padded.mask())));
-        List<float[]> moved = padded.gather(now.sub(old));
-        double clipped = 0;
-        for (int i = 0; i < moved.size(); i++) {
-            double mean = 0;
-            for (float f : moved.get(i)) {
-                mean += f / moved.get(i).length;
-            }
-            for (float f : moved.get(i)) {
-                double ratio = Math.exp(options.loss.equals("gspo") ? mean : f);
-                clipped += ratio < 1 - options.epsilon && advantages[i] < 0
-                        || ratio > 1 + options.epsilon_high && advantages[i] > 0 ? 1 : 0;
-            }
-        }
-        count("clipped", clipped);
+        count("clipped", loss.clipped(now, old, advantages, padded.mask()));
     }
 
     @Override

@@ -41,9 +41,9 @@ public record PpoLoss(double clipRange, double clipRangeValue) {
     /// 1 where the ratio has left the bounds on the side that the advantage drives it to, else 0.
     static Tensor clipped(Tensor ratio, Tensor advantages, double low, double high) {
         DType dtype = ratio.dtype();
-        Tensor zero = Tensor.scalar(0);
-        Tensor above = ratio.gt(Tensor.scalar(high)).to(dtype).mul(advantages.gt(zero).to(dtype));
-        Tensor below = ratio.lt(Tensor.scalar(low)).to(dtype).mul(advantages.lt(zero).to(dtype));
+        Tensor zero = Tensor.full(dtype, 0);
+        Tensor above = ratio.gt(Tensor.full(dtype, high)).to(dtype).mul(advantages.gt(zero).to(dtype));
+        Tensor below = ratio.lt(Tensor.full(dtype, low)).to(dtype).mul(advantages.lt(zero).to(dtype));
         return above.add(below);
     }
 
