@@ -30,6 +30,7 @@ final class GrpoTask extends AlignTask {
     private List<Row.Rollout> batch = List.of(); // of the step at hand
     private long batchIndex = -1;
     private List<Judged> judged = List.of(); // this rank's part of it
+    private double[] advantages = new double[0]; // of the batch
     private boolean fresh; // the step at hand is the batch's first
     private boolean unmoved; // and the model is still the one that drew it
     private double mismatch;
@@ -77,7 +78,7 @@ final class GrpoTask extends AlignTask {
     }
 
     private List<Judged> judge(List<Row.Rollout> mine) {
-        double[] advantages = advantages();
+        advantages = advantages();
         int first = ranks.rank() * mine.size();
         List<float[]> refs = reference.isEmpty() ? List.of() : referenceLogprobs(reference.get(), mine);
         List<Judged> all = new ArrayList<>();
@@ -100,15 +101,9 @@ final class GrpoTask extends AlignTask {
         Tensor t = Tensor.of(rewards);
         return switch (options.scale_rewards) {
             case "group" -> GrpoLoss.advantages(t, options.group_size, true).toDoubles();
-            case "batch" -> GrpoLoss.advantages(t, options.group_size, false).div(std(rewards) + 1e-4).toDoubles();
+            case "batch" -> GrpoLoss.advantages(t, options.group_size, false).div(Statistics.std(rewards) + 1e-4).toDoubles();
             default -> GrpoLoss.advantages(t, options.group_size, false).toDoubles();
         };
-    }
-
-    private static double std(double[] values) {
-        double mean = Arrays.stream(values).average().orElse(0);
-        return Math.sqrt(Arrays.stream(values).map(v -> (v - mean) * (v - mean)).sum()
-                / Math.max(1, values.length - 1));
     }
 
     private List<float[]> referenceLogprobs(CausalLm model, List<Row.Rollout> rows) {
@@ -154,10 +149,8 @@ final class GrpoTask extends AlignTask {
         double tokens = Math.max(1, sums.get("tokens"));
         Map<String, Number> m = new LinkedHashMap<>();
         if (fresh) {
-            double[] rewards =
-                    batch.stream().mapToDouble(Row.Rollout::reward).filter(r -> !Double.isNaN(r)).toArray();
-            m.put("reward", Arrays.stream(rewards).average().orElse(0));
-            m.put("reward_std", std(rewards));
+            m.putAll(Statistics.of(batch));
+            m.put("frac_reward_zero_std", Statistics.zeroStd(batch, options.group_size));
             m.putAll(source.metrics());
         }
         if (unmoved) {
@@ -170,12 +163,13 @@ final class GrpoTask extends AlignTask {
         m.put("entropy", sums.get("entropy") / tokens);
         m.put("clip_ratio", sums.get("clipped") / tokens);
         m.put("completion_length", batch.stream().mapToInt(r -> r.completion().length).average().orElseThrow());
+        m.put("step_time", seconds);
         return m;
     }
 
     @Override
-    public Optional<String> sample(long step) {
-        return source.sample(batch);
+    public Optional<Sample> sample(long step) {
+        return SampleTable.of(source, batch, advantages, options.group_size);
     }
 
     /// In the middle of a batch the rest of its steps need it, and the model that drew it is no more.

@@ -151,9 +151,8 @@ final class PpoTask extends AlignTask {
             returns.add(r.returns());
         }
         double[] all = advantages.stream().flatMapToDouble(Arrays::stream).toArray();
-        double mean = Arrays.stream(all).average().orElse(0);
-        double std =
-                Math.sqrt(Arrays.stream(all).map(a -> (a - mean) * (a - mean)).sum() / Math.max(1, all.length - 1));
+        double mean = Statistics.mean(all);
+        double std = Statistics.std(all);
         List<Judged> out = new ArrayList<>();
         for (int i = 0; i < batch.size(); i++) {
             double[] a = advantages.get(i);
@@ -191,9 +190,7 @@ final class PpoTask extends AlignTask {
         double tokens = Math.max(1, sums.get("tokens"));
         Map<String, Number> m = new LinkedHashMap<>();
         if (fresh) {
-            double[] rewards =
-                    batch.stream().mapToDouble(v -> v.rollout.reward()).filter(r -> !Double.isNaN(r)).toArray();
-            m.put("reward", Arrays.stream(rewards).average().orElse(0));
+            m.putAll(Statistics.of(batch.stream().map(Valued::rollout).toList()));
             m.put("kl", divergence);
             m.put("beta", beta);
             m.putAll(source.metrics());
@@ -202,12 +199,17 @@ final class PpoTask extends AlignTask {
         m.put("entropy", sums.get("entropy") / tokens);
         m.put("clip_ratio", sums.get("clipped") / tokens);
         m.put("completion_length", batch.stream().mapToInt(v -> v.rollout.completion().length).average().orElse(0));
+        m.put("step_time", seconds);
         return m;
     }
 
     @Override
-    public Optional<String> sample(long step) {
-        return source.sample(batch.stream().map(Valued::rollout).toList());
+    public Optional<Sample> sample(long step) {
+        double[] advantages = judged.stream()
+                .mapToDouble(j -> IntStream.range(0, j.advantages.length).mapToDouble(t -> j.advantages[t]).average()
+                        .orElse(0))
+                .toArray();
+        return SampleTable.of(source, batch.stream().map(Valued::rollout).toList(), advantages, 1);
     }
 
     /// In the middle of a batch the rest of its steps need what was known of it, and the models that knew are no more.
