@@ -12,7 +12,9 @@ import dev.deckle.zero.Partition;
 import dev.deckle.zero.Stage;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 
@@ -40,15 +42,15 @@ public final class AlignOptions {
 
         /// As a word of the command.
         public String word() {
-            return name().toLowerCase(java.util.Locale.ROOT);
+            return AlignOptions.word(this);
         }
     }
 
     private static final Gson GSON =
             new GsonBuilder().setPrettyPrinting().serializeNulls().disableHtmlEscaping().create();
     private static final Map<Method, List<String>> LOSSES = Map.of(
-            Method.DPO, List.of("sigmoid", "hinge", "ipo", "robust", "cdpo"),
-            Method.GRPO, List.of("grpo", "dr_grpo", "dapo", "gspo", "bnpo"));
+            Method.DPO, words(DpoLoss.Kind.values()),
+            Method.GRPO, words(GrpoLoss.Kind.values()));
 
     public Method method;
 
@@ -127,6 +129,9 @@ public final class AlignOptions {
 
     /// ppo: parts of a batch, each of which is an optimizer step in each of the iterations.
     public int mini_batches = 4;
+
+    /// ppo: own, a critic as large as the actor, or shared, a head on the actor's trunk.
+    public String critic = "own";
 
     /// ppo: weight of the critic's loss.
     public double value_coef = 0.1;
@@ -224,10 +229,10 @@ public final class AlignOptions {
         positive("--iterations", iterations);
         positive("--max-new-tokens", max_new_tokens);
         epsilon_high = epsilon_high == -1 ? epsilon : epsilon_high;
-        scale_rewards = !scale_rewards.isEmpty() ? scale_rewards : loss.equals("dr_grpo") ? "none" : "group";
+        scale_rewards = !scale_rewards.isEmpty() ? scale_rewards : is(GrpoLoss.Kind.DR_GRPO) ? "none" : "group";
         require(List.of("group", "batch", "none").contains(scale_rewards),
                 "--scale-rewards must be group, batch or none, not " + scale_rewards);
-        dynamic_sampling = dynamic_sampling >= 0 ? dynamic_sampling : loss.equals("dapo") ? 3 : 0;
+        dynamic_sampling = dynamic_sampling >= 0 ? dynamic_sampling : is(GrpoLoss.Kind.DAPO) ? 3 : 0;
         require(dynamic_sampling <= 100, "--dynamic-sampling must be at most 100, not " + dynamic_sampling);
         require(reward_weights.isEmpty() || reward_weights.size() == reward.size(), "--reward-weights: "
                 + reward_weights.size() + " for " + reward.size() + " rewards");
@@ -240,6 +245,7 @@ public final class AlignOptions {
         require(temperature > 0 && temperature < 100,
                 "--temperature must be above 0 and below 100, not " + temperature);
         positive("--mini-batches", mini_batches);
+        require(critic.equals("own") || critic.equals("shared"), "--critic must be own or shared, not " + critic);
         require(value_coef >= 0 && value_coef < 1e6, "--value-coef must be from 0 to 1e6, not " + value_coef);
         require(epsilon_value > 0, "--epsilon-value must be positive, not " + epsilon_value);
         require(gamma >= 0 && gamma <= 1, "--gamma must be from 0 to 1, not " + gamma);
@@ -249,6 +255,7 @@ public final class AlignOptions {
         require(missing_end_penalty >= 0 && missing_end_penalty < 1e6,
                 "--missing-end-penalty must not be negative, not " + missing_end_penalty);
         if (method == Method.PPO) {
+            require(kl_target == 0 || beta > 0, "--kl-target steers --beta, which must be above 0, not " + beta);
             group_size = 1;
             dynamic_sampling = 0;
             require(batch_size % (ranks * mini_batches * grad_accum) == 0, "--batch-size " + batch_size
@@ -270,6 +277,28 @@ public final class AlignOptions {
                     + " ranks, which share its rows");
         }
         return this;
+    }
+
+    private boolean is(GrpoLoss.Kind kind) {
+        return method == Method.GRPO && grpoLoss() == kind;
+    }
+
+    /// The variant of grpo, once complete.
+    GrpoLoss.Kind grpoLoss() {
+        return GrpoLoss.Kind.valueOf(loss.toUpperCase(Locale.ROOT));
+    }
+
+    /// The variant of dpo, once complete.
+    DpoLoss.Kind dpoLoss() {
+        return DpoLoss.Kind.valueOf(loss.toUpperCase(Locale.ROOT));
+    }
+
+    private static String word(Enum<?> value) {
+        return value.name().toLowerCase(Locale.ROOT);
+    }
+
+    private static List<String> words(Enum<?>... values) {
+        return Arrays.stream(values).map(AlignOptions::word).toList();
     }
 
     private static void positive(String flag, int value) {

@@ -5,6 +5,7 @@ import dev.deckle.generate.GenerationConfig;
 import dev.deckle.models.CausalLm;
 import dev.deckle.models.Models;
 import dev.deckle.models.SequenceClassifier;
+import dev.deckle.nn.ParameterHome;
 import dev.deckle.reward.RewardPanel;
 import dev.deckle.reward.Rewards;
 import dev.deckle.tokenizer.Tokenizer;
@@ -143,13 +144,14 @@ public final class Alignment {
     /// Actor and critic live in one home, one after the other, so that one step trains both.
     private Loop ppo(int rank, Run run, Function<CausalLm, RolloutSource> source) throws IOException {
         Optional<CausalLm> reference =
-                options.beta == 0 && options.kl_target == 0 ? Optional.empty()
-                        : Optional.of(run.share(Models.open(model)));
-        SequenceClassifier[] critic = new SequenceClassifier[1];
+                options.beta == 0 ? Optional.empty() : Optional.of(run.share(Models.open(model)));
+        Critic[] critic = new Critic[1];
         return loop(rank, run, home -> {
             CausalLm actor = Models.openTrainable(weights(), home::adopt); // the home is not finished yet
-            critic[0] = run.share(Models.openClassifier(model,
-                    (name, values, matrix) -> home.adopt("critic/" + name, values, matrix), options.seed));
+            ParameterHome beside = (name, values, matrix) -> home.adopt("critic/" + name, values, matrix);
+            critic[0] = options.critic.equals("shared")
+                    ? new Critic.Shared(Models.score(model, beside, options.seed))
+                    : new Critic.Own(run.share(Models.openClassifier(model, beside, options.seed)));
             home.finished();
             return actor;
         }, m -> new PpoTask(options, m, critic[0], reference, source.apply(m), checksum));
@@ -170,7 +172,7 @@ public final class Alignment {
         List<RewardPanel.Weighted> rewards = new ArrayList<>();
         Optional<Path> jar = options.reward_jar.isEmpty() ? Optional.empty() : Optional.of(Path.of(options.reward_jar));
         for (int i = 0; i < options.reward.size(); i++) {
-            rewards.add(new RewardPanel.Weighted(Rewards.open(options.reward.get(i), jar),
+            rewards.add(new RewardPanel.Weighted(Rewards.open(options.reward.get(i), jar, tokenizer, _ -> {}),
                     options.reward_weights.isEmpty() ? 1 : options.reward_weights.get(i)));
         }
         RewardPanel panel = run.share(new RewardPanel(rewards,

@@ -30,7 +30,7 @@ final class DpoTask extends AlignTask {
         this.reference = reference;
         this.data = data;
         order = new Order(data.size(), options.shuffle, options.seed);
-        loss = new DpoLoss(DpoLoss.Kind.valueOf(options.loss.toUpperCase(java.util.Locale.ROOT)), options.beta,
+        loss = new DpoLoss(options.dpoLoss(), options.beta,
                 options.label_smoothing);
     }
 

@@ -152,6 +152,10 @@ final class Align extends Verb {
             description = "ppo: parts of a batch, each a step in each of the iterations; default: 4")
     private Integer miniBatches;
 
+    @Option(names = "--critic", paramLabel = "KIND",
+            description = "ppo: own (default), a critic as large as the actor, or shared, a head on the actor's trunk")
+    private String critic;
+
     @Option(names = "--value-coef", paramLabel = "X", description = "ppo: weight of the critic's loss; default: 0.1")
     private Double valueCoef;
 
@@ -189,7 +193,7 @@ final class Align extends Verb {
 
     @Option(names = "--reward", paramLabel = "NAME", arity = "1..*",
             description = "grpo: what judges completions: exact_match[:COLUMN], regex:PATTERN, format, length:N, "
-                    + "overlong:MAX,CACHE, arithmetic, FILE.java, or a class with --reward-jar")
+                    + "overlong:MAX,CACHE, arithmetic, model:DIR, FILE.java, or a class with --reward-jar")
     private List<String> reward;
 
     @Option(names = "--reward-weights", paramLabel = "X", arity = "1..*", description = "grpo: what each counts")
@@ -338,6 +342,7 @@ final class Align extends Verb {
         set(temperature, v -> o.temperature = v);
         set(maxNewTokens, v -> o.max_new_tokens = v);
         set(miniBatches, v -> o.mini_batches = v);
+        set(critic, v -> o.critic = v);
         set(valueCoef, v -> o.value_coef = v);
         set(epsilonValue, v -> o.epsilon_value = v);
         set(gamma, v -> o.gamma = v);

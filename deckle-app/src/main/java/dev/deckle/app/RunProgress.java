@@ -12,7 +12,6 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Optional;
 
 /// What the user sees of a run.
 final class RunProgress implements TrainListener {
@@ -27,8 +26,7 @@ final class RunProgress implements TrainListener {
     private final String next;
     private final String onward;
     private final long began = System.nanoTime();
-    private Optional<Step> last = Optional.empty();
-    private double tokensPerSecond;
+    private final RunNumbers numbers = new RunNumbers();
     private boolean drawable = true;
     private Path folder; // these two are known once the run is prepared, before its first step
     private long steps;
@@ -65,10 +63,7 @@ final class RunProgress implements TrainListener {
 
     @Override
     public void step(Step s) {
-        double rate = s.metric("tok_per_s").orElse(0);
-        tokensPerSecond = last.isEmpty() ? rate : 0.9 * tokensPerSecond + 0.1 * rate;
-        last = Optional.of(s);
-        live.update(s.step(), steps, s.loss(), tokensPerSecond, s.left());
+        live.update(s.step(), steps, s.loss(), numbers.of(s, System.nanoTime()), s.left());
         if (console.json()) {
             console.emit(s.json());
         }

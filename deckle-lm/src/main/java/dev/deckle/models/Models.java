@@ -4,6 +4,7 @@ import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 import dev.deckle.memory.ModelMemory;
 import dev.deckle.nn.Init;
+import dev.deckle.nn.Linear;
 import dev.deckle.nn.Lora;
 import dev.deckle.nn.ParameterHome;
 import dev.deckle.nn.Weights;
@@ -184,11 +185,23 @@ public final class Models {
         JsonElement padding = ConfigReader.ofModel(begun).json().get("pad_token_id");
         return classifier(folder, c -> c.json().add("pad_token_id", padding),
                 (memory, checkpoint) -> Weights.loadTrainable(memory, checkpoint, home),
-                (values, hidden) -> {
-                    Tensor first = Tensor.empty(DType.F32, Shape.of(1, hidden));
-                    Init.normal(0.02).fill(first, new Generator(seed));
-                    return home.adopt("score.weight", values.orElse(first), true);
-                });
+                (values, hidden) -> score(values, hidden, home, seed));
+    }
+
+    /// A classifier's score alone, from the last hidden states (..., hidden_size) of the model in a folder to (..., 1),
+    /// its weights drawn and adopted as `score.weight`: for a model that is open already.
+    public static Linear score(Path folder, ParameterHome home, long seed) throws IOException {
+        return new Linear(score(Optional.empty(), hiddenSize(ConfigReader.ofModel(folder)), home, seed));
+    }
+
+    private static Tensor score(Optional<Tensor> values, int hidden, ParameterHome home, long seed) {
+        Tensor first = Tensor.empty(DType.F32, Shape.of(1, hidden));
+        Init.normal(0.02).fill(first, new Generator(seed));
+        return home.adopt("score.weight", values.orElse(first), true);
+    }
+
+    private static int hiddenSize(ConfigReader config) {
+        return config.integer(config.has("n_embd") ? "n_embd" : "hidden_size", 1, 1 << 20);
     }
 
     /// Opens a classifier of one label for running.
@@ -204,7 +217,7 @@ public final class Models {
             Path folder, Consumer<ConfigReader> change, Reader reader,
             BiFunction<Optional<Tensor>, Integer, Tensor> score) throws IOException {
         ConfigReader config = ConfigReader.ofModel(folder);
-        int hidden = config.integer(config.has("n_embd") ? "n_embd" : "hidden_size", 1, 1 << 20);
+        int hidden = hiddenSize(config);
         boolean tied = config.flag("tie_word_embeddings", true);
         Tensor[] scoreWeight = new Tensor[1];
         Consumer<ConfigReader> headless = c -> c.json().addProperty("tie_word_embeddings", true); // it needs no head
