@@ -12,7 +12,7 @@ import dev.deckle.tensor.Tensor;
 record Policy(Tensor logprobs, Tensor logits) {
     /// @param temperature that the tokens are drawn at: what is learned is the distribution that they come from
     static Policy of(CausalLm model, Padded batch, Pass pass, double temperature) {
-        Tensor logits = model.forward(batch.inputs(), pass); // (B, T, V)
+        Tensor logits = model.forward(batch.inputs(), pass.packed(batch.lengths())); // (B, T, V)
         Tensor scaled = temperature == 1 ? logits : logits.div(temperature);
         Tensor losses = Functional.crossEntropy(scaled.reshape(-1, scaled.dim(-1)), batch.targets(), Padded.IGNORED);
         return new Policy(losses.neg().reshape(batch.mask().shape()), scaled);

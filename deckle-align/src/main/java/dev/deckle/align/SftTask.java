@@ -31,7 +31,7 @@ final class SftTask extends AlignTask {
         long all = tokens;
         List<MicroBatch> parts = new ArrayList<>();
         for (List<Row.Example> rows : window) {
-            Padded batch = Padded.of(mine(rows).stream().map(Row.Example::sequence).toList());
+            Padded batch = batch(mine(rows));
             long position = step * options.grad_accum + parts.size();
             parts.add(new MicroBatch(() -> {
                 Generator dropout = new Generator(options.seed * 0x9E3779B97F4A7C15L + position
@@ -42,6 +42,11 @@ final class SftTask extends AlignTask {
             }, 1.0 / all));
         }
         return parts;
+    }
+
+    private Padded batch(List<Row.Example> examples) {
+        List<Sequence> sequences = examples.stream().map(Row.Example::sequence).toList();
+        return options.packing ? Padded.packed(sequences) : Padded.of(sequences);
     }
 
     @Override

@@ -107,6 +107,10 @@ final class Align extends Verb {
             description = "tokens in a sequence, longer ones are cut; default: 1024")
     private Integer maxLength;
 
+    @Option(names = "--packing",
+            description = "sft: examples end to end in one row, without padding: the same is learned in less time")
+    private boolean packing;
+
     @Option(names = "--no-shuffle", description = "rows in the order of the file")
     private boolean noShuffle;
 
@@ -362,6 +366,7 @@ final class Align extends Verb {
         set(adamBeta2, v -> o.adam_beta2 = v);
         set(adamEps, v -> o.adam_eps = v);
         set(maxLength, v -> o.max_length = v);
+        o.packing |= packing;
         o.shuffle &= !noShuffle;
         set(seed, v -> o.seed = v);
         set(dtype, v -> o.dtype = v.name());
