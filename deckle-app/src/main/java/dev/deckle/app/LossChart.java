@@ -52,8 +52,10 @@ final class LossChart {
                 if (step != null && row.has("loss")) {
                     chart.train.add(step.getAsDouble(), row.get("loss").getAsDouble());
                 }
-                if (step != null && row.has("val_loss")) {
-                    chart.validation.add(step.getAsDouble(), row.get("val_loss").getAsDouble());
+                for (String held : List.of("val_loss", "eval_loss")) {
+                    if (step != null && row.has(held)) {
+                        chart.validation.add(step.getAsDouble(), row.get(held).getAsDouble());
+                    }
                 }
             } catch (JsonParseException | IllegalStateException | UnsupportedOperationException
                     | NumberFormatException e) {

@@ -46,8 +46,8 @@ public record ScaledDotProductAttention(double scale, boolean causal, int window
                 window, scale);
     }
 
-    /// Of sequences that stand end to end in one row, each by itself: what a mask of blocks on the diagonal says, without
-    /// the work of the scores that it hides.
+    /// Of sequences that stand end to end in one row, each by itself: what a mask of blocks on the diagonal says,
+    /// without the work of the scores that it hides.
     private Tensor each(Tensor q, Tensor k, Tensor v, Optional<Tensor> mask, Pass pass) {
         int tokens = pass.lengths().stream().mapToInt(n -> n).sum();
         if (mask.isPresent() || q.dim(0) != 1 || q.dim(2) != tokens || k.dim(2) != tokens) {
