@@ -88,6 +88,13 @@ public final class AlignOptions {
     /// Tokens in a sequence; longer ones are cut.
     public int max_length = 1024;
 
+    /// sft: the examples of a micro-batch stand end to end in one row, in place of side by side with padding; what is
+    /// learned is the same.
+    public boolean packing;
+
+    /// sft, reward, dpo: JSON lines that are not learned from, for evaluations; empty for none.
+    public String eval_data = "";
+
     public boolean shuffle = true;
     public long seed = 1;
     public String dtype = "f32";
@@ -209,6 +216,9 @@ public final class AlignOptions {
         require(adam_beta2 >= 0 && adam_beta2 < 1, "--adam-beta2 must be at least 0 and below 1, not " + adam_beta2);
         require(adam_eps > 0 && adam_eps < 1, "--adam-eps must be above 0 and below 1, not " + adam_eps);
         require(max_length > 1, "--max-length must be at least 2, not " + max_length);
+        require(!packing || method == Method.SFT, "--packing goes with sft alone");
+        require(eval_data.isEmpty() || method == Method.SFT || method == Method.REWARD || method == Method.DPO,
+                "--eval-data goes with sft, reward and dpo alone");
         require(dtype.equals("f32") || dtype.equals("bf16"), "--dtype must be f32 or bf16, not " + dtype);
         List<String> losses = LOSSES.getOrDefault(method, List.of(""));
         loss = loss.isEmpty() ? losses.getFirst() : loss;

@@ -95,30 +95,38 @@ public final class Alignment {
 
     private void prepare(Run run) throws IOException {
         Path data = Path.of(options.data.isEmpty() ? options.rollouts : options.data);
-        checksum = checksum(data);
+        Optional<Path> evalData =
+                options.eval_data.isEmpty() ? Optional.empty() : Optional.of(Path.of(options.eval_data));
+        checksum = checksum(data) | (evalData.isEmpty() ? 0 : checksum(evalData.get()) << 32);
         Models.Limits limits = Models.limits(model);
         Optional<Tokenizer> tokenizer = Files.exists(model.resolve("tokenizer.json"))
                 ? Optional.of(Tokenizer.load(model))
                 : Optional.empty();
-        Rows rows = new Rows(data, tokenizer, template(), limits.vocabSize(),
+        Optional<ChatTemplate> template = template();
+        Function<Path, Rows> reader = file -> new Rows(file, tokenizer, template, limits.vocabSize(),
                 Math.min(options.max_length, limits.maxPositionEmbeddings()));
+        Rows rows = reader.apply(data);
+        Optional<Rows> held = evalData.map(reader);
         Preparer preparer = switch (options.method) {
             case SFT -> {
                 List<Row.Example> examples = rows.examples();
+                List<Row.Example> others = held.isEmpty() ? List.of() : held.get().examples();
                 yield rank -> loop(rank, run, home -> Models.openTrainable(weights(), home),
-                        m -> new SftTask(options, m, examples, checksum));
+                        m -> new SftTask(options, m, examples, others, checksum));
             }
             case REWARD -> {
                 List<Row.Pair> pairs = rows.pairs();
+                List<Row.Pair> others = held.isEmpty() ? List.of() : held.get().pairs();
                 yield rank -> loop(rank, run, home -> Models.openClassifier(weights(), model, home, options.seed),
-                        m -> new RewardTask(options, (SequenceClassifier) m, pairs, checksum));
+                        m -> new RewardTask(options, (SequenceClassifier) m, pairs, others, checksum));
             }
             case DPO -> {
                 List<Row.Pair> pairs = rows.pairs();
+                List<Row.Pair> others = held.isEmpty() ? List.of() : held.get().pairs();
                 yield rank -> {
                     CausalLm reference = run.share(Models.open(model));
                     return loop(rank, run, home -> Models.openTrainable(weights(), home),
-                            m -> new DpoTask(options, m, reference, pairs, checksum));
+                            m -> new DpoTask(options, m, reference, pairs, others, checksum));
                 };
             }
             case GRPO -> {

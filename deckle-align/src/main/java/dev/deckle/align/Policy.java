@@ -13,7 +13,7 @@ import dev.deckle.tensor.Tensor;
 record Policy(Tensor logprobs, Tensor logits, Tensor hidden) {
     /// @param temperature that the tokens are drawn at: what is learned is the distribution that they come from
     static Policy of(CausalLm model, Padded batch, Pass pass, double temperature) {
-        Tensor hidden = model.hidden(batch.inputs(), pass); // (B, T, hidden)
+        Tensor hidden = model.hidden(batch.inputs(), pass.packed(batch.lengths())); // (B, T, hidden)
         Tensor logits = model.head(hidden); // (B, T, V)
         Tensor scaled = temperature == 1 ? logits : logits.div(temperature);
         Tensor losses = Functional.crossEntropy(scaled.reshape(-1, scaled.dim(-1)), batch.targets(), Padded.IGNORED);

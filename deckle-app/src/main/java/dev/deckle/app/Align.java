@@ -106,6 +106,14 @@ final class Align extends Verb {
             description = "tokens in a sequence, longer ones are cut; default: 1024")
     private Integer maxLength;
 
+    @Option(names = "--packing",
+            description = "sft: examples end to end in one row, without padding: the same is learned in less time")
+    private boolean packing;
+
+    @Option(names = "--eval-data", paramLabel = "FILE",
+            description = "sft, reward, dpo: rows that are not learned from, to evaluate on")
+    private Path evalData;
+
     @Option(names = "--no-shuffle", description = "rows in the order of the file")
     private boolean noShuffle;
 
@@ -230,7 +238,7 @@ final class Align extends Verb {
     private Path trace;
 
     @Option(names = "--eval-every", paramLabel = "N",
-            description = "grpo, ppo: steps between samples that are shown; default: every 25 s")
+            description = "steps between evaluations, or for grpo and ppo samples that are shown; default: every 25 s")
     private Integer evalEvery;
 
     @Option(names = "--save-every", paramLabel = "N", description = "steps between checkpoints; default: every minute")
@@ -329,6 +337,8 @@ final class Align extends Verb {
         set(adamBeta2, v -> o.adam_beta2 = v);
         set(adamEps, v -> o.adam_eps = v);
         set(maxLength, v -> o.max_length = v);
+        o.packing |= packing;
+        set(evalData, v -> o.eval_data = absolute(v));
         o.shuffle &= !noShuffle;
         set(seed, v -> o.seed = v);
         set(dtype, v -> o.dtype = v.name());

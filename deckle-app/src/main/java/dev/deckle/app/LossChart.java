@@ -8,6 +8,7 @@ import java.awt.Color;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import org.knowm.xchart.style.Styler.LegendPosition;
 
 /// The picture of a run, `loss.png`: the loss of each step, the same smoothed, and the validation loss. Drawn from
@@ -36,8 +37,10 @@ final class LossChart {
                 if (step != null && row.has("loss")) {
                     chart.train.add(step.getAsDouble(), row.get("loss").getAsDouble());
                 }
-                if (step != null && row.has("val_loss")) {
-                    chart.validation.add(step.getAsDouble(), row.get("val_loss").getAsDouble());
+                for (String held : List.of("val_loss", "eval_loss")) {
+                    if (step != null && row.has(held)) {
+                        chart.validation.add(step.getAsDouble(), row.get(held).getAsDouble());
+                    }
                 }
             } catch (JsonParseException | IllegalStateException | UnsupportedOperationException
                     | NumberFormatException e) {

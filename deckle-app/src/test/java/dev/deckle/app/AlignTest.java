@@ -81,6 +81,8 @@ class AlignTest {
         "sft --data FOLDER/sft.jsonl --dtype f16              | --dtype",
         "sft --data FOLDER/sft.jsonl --loss sigmoid           | --loss: sft has one loss alone",
         "sft --data FOLDER/sft.jsonl --save-every -1          | --save-every must not be negative, not -1",
+        "dpo --data FOLDER/dpo.jsonl --packing                | --packing goes with sft alone",
+        "grpo --rollouts FOLDER/grpo.jsonl --eval-data x      | --eval-data goes with sft, reward and dpo alone",
         "reward --data FOLDER/reward.jsonl --loss hinge       | --loss: reward has one loss alone",
         "dpo --data FOLDER/dpo.jsonl --loss grpo              | --loss must be one of sigmoid, hinge, ipo, ",
         "dpo --data FOLDER/dpo.jsonl --beta 0                 | --beta must be above 0 for dpo, not 0.0",

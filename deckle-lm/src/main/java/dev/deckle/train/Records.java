@@ -47,8 +47,8 @@ final class Records implements AutoCloseable {
         Map<String, Double> scalars = new LinkedHashMap<>();
         for (String key : line.keySet()) {
             if (!key.equals("step") && !key.equals("tokens")) {
-                scalars.put(key.startsWith("val_") ? "val/" + key.substring(4) : "train/" + key,
-                        line.get(key).getAsDouble());
+                boolean held = key.startsWith("val_") || key.startsWith("eval_");
+                scalars.put(held ? key.replaceFirst("_", "/") : "train/" + key, line.get(key).getAsDouble());
             }
         }
         board.add(s.step(), scalars);
