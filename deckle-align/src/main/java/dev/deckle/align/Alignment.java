@@ -2,9 +2,11 @@ package dev.deckle.align;
 
 import dev.deckle.chat.ChatTemplate;
 import dev.deckle.generate.GenerationConfig;
+import dev.deckle.models.Adapted;
 import dev.deckle.models.CausalLm;
 import dev.deckle.models.Models;
 import dev.deckle.models.SequenceClassifier;
+import dev.deckle.nn.ParameterHome;
 import dev.deckle.reward.RewardPanel;
 import dev.deckle.reward.Rewards;
 import dev.deckle.tokenizer.Tokenizer;
@@ -104,29 +106,29 @@ public final class Alignment {
         Preparer preparer = switch (options.method) {
             case SFT -> {
                 List<Row.Example> examples = rows.examples();
-                yield rank -> loop(rank, run, home -> Models.openTrainable(weights(), home),
-                        m -> new SftTask(options, m, examples, checksum));
+                yield rank -> loop(rank, run, this::policy, m -> new SftTask(options, m, examples, checksum));
             }
             case REWARD -> {
                 List<Row.Pair> pairs = rows.pairs();
-                yield rank -> loop(rank, run, home -> Models.openClassifier(weights(), model, home, options.seed),
+                yield rank -> loop(rank, run,
+                        home -> Learner.whole(Models.openClassifier(weights(), model, home, options.seed)),
                         m -> new RewardTask(options, (SequenceClassifier) m, pairs, checksum));
             }
             case DPO -> {
                 List<Row.Pair> pairs = rows.pairs();
                 yield rank -> {
-                    CausalLm reference = run.share(Models.open(model));
-                    return loop(rank, run, home -> Models.openTrainable(weights(), home),
-                            m -> new DpoTask(options, m, reference, pairs, checksum));
+                    UnaryOperator<CausalLm> reference = reference(run);
+                    return loop(rank, run, this::policy,
+                            m -> new DpoTask(options, m, reference.apply(m), pairs, checksum));
                 };
             }
             case GRPO -> {
                 Function<CausalLm, RolloutSource> source = source(rows, tokenizer, run);
                 yield rank -> {
-                    Optional<CausalLm> reference =
-                            options.beta == 0 ? Optional.empty() : Optional.of(run.share(Models.open(model)));
-                    return loop(rank, run, home -> Models.openTrainable(weights(), home),
-                            m -> new GrpoTask(options, m, reference, source.apply(m), checksum));
+                    Optional<UnaryOperator<CausalLm>> reference =
+                            options.beta == 0 ? Optional.empty() : Optional.of(reference(run));
+                    return loop(rank, run, this::policy, m -> new GrpoTask(options, m, reference.map(r -> r.apply(m)),
+                            source.apply(m), checksum));
                 };
             }
             case PPO -> {
@@ -136,23 +138,48 @@ public final class Alignment {
         };
         run.loops(preparer::of);
         if (from.isEmpty() && run.runFolder().isPresent()) {
-            run.runFolder().get().describe(run.model(), tokenizer.orElse(null), options.model);
+            RunFolder folder = run.runFolder().get();
+            if (run.adapted().isPresent()) {
+                folder.describe(run.adapted().get());
+            } else {
+                folder.describe(run.model(), tokenizer.orElse(null), options.model);
+            }
         }
+    }
+
+    /// The model that learns, or on which an adapter does.
+    private Learner policy(ParameterHome home) throws IOException {
+        if (options.lora().isEmpty()) {
+            return Learner.whole(Models.openTrainable(weights(), home));
+        }
+        Adapted adapted = from.isPresent() ? Models.adapt(weights(), home)
+                : Models.adapt(model, options.lora().get(), options.seed, home);
+        return new Learner(adapted.model(), Optional.of(adapted));
+    }
+
+    /// From a rank's policy to the model that it starts from.
+    private UnaryOperator<CausalLm> reference(Run run) throws IOException {
+        if (options.lora().isPresent()) {
+            return Unadapted::new;
+        }
+        CausalLm opened = run.share(Models.open(model));
+        return _ -> opened;
     }
 
     /// Actor and critic live in one home, one after the other, so that one step trains both.
     private Loop ppo(int rank, Run run, Function<CausalLm, RolloutSource> source) throws IOException {
-        Optional<CausalLm> reference =
-                options.beta == 0 && options.kl_target == 0 ? Optional.empty()
-                        : Optional.of(run.share(Models.open(model)));
+        Optional<UnaryOperator<CausalLm>> reference =
+                options.beta == 0 && options.kl_target == 0 ? Optional.empty() : Optional.of(reference(run));
         SequenceClassifier[] critic = new SequenceClassifier[1];
         return loop(rank, run, home -> {
-            CausalLm actor = Models.openTrainable(weights(), home::adopt); // the home is not finished yet
-            critic[0] = run.share(Models.openClassifier(model,
-                    (name, values, matrix) -> home.adopt("critic/" + name, values, matrix), options.seed));
+            Learner actor = policy(home::adopt); // the home is not finished yet
+            ParameterHome beside = (name, values, matrix) -> home.adopt("critic/" + name, values, matrix);
+            critic[0] = run.share(options.lora().isPresent()
+                    ? Models.adaptClassifier(model, options.lora().get(), beside, options.seed)
+                    : Models.openClassifier(model, beside, options.seed));
             home.finished();
             return actor;
-        }, m -> new PpoTask(options, m, critic[0], reference, source.apply(m), checksum));
+        }, m -> new PpoTask(options, m, critic[0], reference.map(r -> r.apply(m)), source.apply(m), checksum));
     }
 
     /// Where the rollouts of a rank's model come from.
@@ -188,7 +215,14 @@ public final class Alignment {
     /// Opens a model whose parameters live in a home.
     @FunctionalInterface
     private interface Opener {
-        CausalLm open(Partition home) throws IOException;
+        Learner open(Partition home) throws IOException;
+    }
+
+    /// A rank's model, and its adapter where that is all of it that learns.
+    private record Learner(CausalLm model, Optional<Adapted> adapted) {
+        static Learner whole(CausalLm model) {
+            return new Learner(model, Optional.empty());
+        }
     }
 
     /// Makes the task of a rank's model.
@@ -200,11 +234,14 @@ public final class Alignment {
     private Loop loop(int rank, Run run, Opener opener, TaskMaker task) throws IOException {
         Partition partition = new Partition(rank, run.ranks(), options.partition());
         try {
-            CausalLm m = opener.open(partition);
+            Learner learner = opener.open(partition);
+            CausalLm m = learner.model;
             if (options.dtype.equals("bf16")) {
                 m.configJson().addProperty("dtype", "bfloat16");
             }
-            Loop loop = new Loop(options.loop(path), m, partition, task.of(m));
+            Loop loop = learner.adapted.isPresent()
+                    ? new Loop(options.loop(path), learner.adapted.get(), partition, task.of(m))
+                    : new Loop(options.loop(path), m, partition, task.of(m));
             if (from.isPresent()) {
                 loop.restore(from.get());
             }

@@ -26,11 +26,19 @@ import java.util.function.Function;
 ///
 /// @param base the folder of the model below
 public record Adapted(CausalLm model, Lora lora, Path base) implements AutoCloseable {
+    /// What [#save] writes.
+    public static final List<String> FILES = List.of(Adapter.CONFIG, Adapter.WEIGHTS);
+
     /// The parameters that learn, by the names of the model.
     public Set<String> parameters() {
         Set<String> names = new LinkedHashSet<>(model.parameters().keySet());
         names.removeIf(Lora::isBase);
         return names;
+    }
+
+    /// How many numbers learn.
+    public long parameterCount() {
+        return parameters().stream().mapToLong(n -> model.parameters().get(n).numel()).sum();
     }
 
     /// Writes `adapter_config.json` and `adapter_model.safetensors`, as PEFT reads them and [Models#open] does.

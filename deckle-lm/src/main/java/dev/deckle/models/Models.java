@@ -20,6 +20,7 @@ import java.util.TreeMap;
 import java.util.function.BiFunction;
 import java.util.function.Consumer;
 import java.util.function.Function;
+import java.util.function.UnaryOperator;
 
 /// The families of models by the `model_type` of their `config.json`, and how a folder is opened.
 public final class Models {
@@ -181,9 +182,21 @@ public final class Models {
     /// @param begun the folder that the run began with, whose padding it is
     public static SequenceClassifier openClassifier(Path folder, Path begun, ParameterHome home, long seed)
             throws IOException {
+        return trainable(folder, begun, home, seed, w -> w);
+    }
+
+    /// The same with a new adapter: the home is to be told that the score learns beside it, and nothing else.
+    public static SequenceClassifier adaptClassifier(Path folder, Lora lora, ParameterHome home, long seed)
+            throws IOException {
+        return trainable(folder, folder, home, seed, w -> w.withNewAdapters(lora, new Generator(seed)));
+    }
+
+    private static SequenceClassifier trainable(
+            Path folder, Path begun, ParameterHome home, long seed, UnaryOperator<Weights> adapters)
+            throws IOException {
         JsonElement padding = ConfigReader.ofModel(begun).json().get("pad_token_id");
         return classifier(folder, c -> c.json().add("pad_token_id", padding),
-                (memory, checkpoint) -> Weights.loadTrainable(memory, checkpoint, home),
+                (memory, checkpoint) -> adapters.apply(Weights.loadTrainable(memory, checkpoint, home)),
                 (values, hidden) -> {
                     Tensor first = Tensor.empty(DType.F32, Shape.of(1, hidden));
                     Init.normal(0.02).fill(first, new Generator(seed));
