@@ -312,8 +312,8 @@ public final class AlignOptions {
                 : Optional.of(new Lora(lora_rank, lora_alpha, lora_dropout, lora_targets));
     }
 
-    /// Whether a parameter does not learn: where there is an adapter, all but that, and the score of ppo's critic, which
-    /// is new.
+    /// Whether a parameter does not learn: where there is an adapter, all but that, and the score of ppo's critic,
+    /// which is new.
     private boolean frozen(String parameter) {
         return lora_rank > 0 && Lora.isBase(parameter) && !parameter.endsWith("/score.weight");
     }

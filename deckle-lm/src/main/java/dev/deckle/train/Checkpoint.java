@@ -29,8 +29,8 @@ import java.util.stream.Stream;
 /// schedule, the data and every random stream follow.
 ///
 /// A checkpoint is a folder, `checkpoints/step-0000040`, written under another name, synced, then renamed: one with
-/// such a name is whole. It is a model folder itself, or that of an adapter, where an adapter is all that learns. The two
-/// newest are kept.
+/// such a name is whole. It is a model folder itself, or that of an adapter, where an adapter is all that learns. The
+/// two newest are kept.
 public record Checkpoint(Path folder, State state) {
     /// @param step optimizer steps that were made
     /// @param seconds how long the run had trained

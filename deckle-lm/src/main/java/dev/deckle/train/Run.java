@@ -111,7 +111,8 @@ public final class Run implements AutoCloseable {
         }
         listener.note(String.format("%s, %s, written to %s", adapted()
                 .map(a -> String.format("an adapter of %,d parameters on %s", a.parameterCount(), a.base()))
-                .orElseGet(() -> String.format("a model of %,d parameters", model().parameterCount())), places(), path));
+                .orElseGet(() -> String.format("a model of %,d parameters", model().parameterCount())), places(),
+                path));
     }
 
     private static void checkTrace(Path file) throws IOException {
