@@ -126,10 +126,10 @@ public final class RunFolder implements AutoCloseable {
         tokenizer.save(path);
     }
 
-    /// The same for a run that makes an adapter: the files that go with the model below. What makes the folder that of
-    /// an adapter comes with each checkpoint.
+    /// The same for a run that makes an adapter: tokenizer and templates of the model below. What makes the folder that
+    /// of an adapter comes with each checkpoint.
     public void describe(Adapted adapted) throws IOException {
-        Conversion.copyBeside(adapted.base(), path);
+        Conversion.copyWords(adapted.base(), path);
     }
 
     /// Takes away what a run that did not start left: its lock, and the folder if nothing else is in it.
