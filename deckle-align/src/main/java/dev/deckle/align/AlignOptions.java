@@ -294,7 +294,6 @@ public final class AlignOptions {
             require(lora_targets.isEmpty(), "--lora-targets goes with --lora-rank R");
             return;
         }
-        require(method != Method.REWARD, "--lora-rank: a reward model learns whole, with the score that is put on it");
         lora_alpha = lora_alpha == -1 ? 32 : lora_alpha;
         require(lora_alpha > 0 && lora_alpha < 1e6, "--lora-alpha must be above 0 and below 1e6, not " + lora_alpha);
         require(lora_dropout >= 0 && lora_dropout < 1,
@@ -312,10 +311,11 @@ public final class AlignOptions {
                 : Optional.of(new Lora(lora_rank, lora_alpha, lora_dropout, lora_targets));
     }
 
-    /// Whether a parameter does not learn: where there is an adapter, all but that, and the score of ppo's critic,
-    /// which is new.
+    /// Whether a parameter does not learn: where there is an adapter, all but that and the score of a reward model or
+    /// of ppo's critic, which is new.
     private boolean frozen(String parameter) {
-        return lora_rank > 0 && Lora.isBase(parameter) && !parameter.endsWith("/score.weight");
+        String name = parameter.substring(parameter.indexOf('/') + 1); // a critic's have its name before it
+        return lora_rank > 0 && Lora.isBase(name) && !name.equals("score.weight");
     }
 
     private static void positive(String flag, int value) {

@@ -110,8 +110,7 @@ public final class Alignment {
             }
             case REWARD -> {
                 List<Row.Pair> pairs = rows.pairs();
-                yield rank -> loop(rank, run,
-                        home -> Learner.whole(Models.openClassifier(weights(), model, home, options.seed)),
+                yield rank -> loop(rank, run, this::judge,
                         m -> new RewardTask(options, (SequenceClassifier) m, pairs, checksum));
             }
             case DPO -> {
@@ -152,9 +151,17 @@ public final class Alignment {
         if (options.lora().isEmpty()) {
             return Learner.whole(Models.openTrainable(weights(), home));
         }
-        Adapted adapted = from.isPresent() ? Models.adapt(weights(), home)
-                : Models.adapt(model, options.lora().get(), options.seed, home);
-        return new Learner(adapted.model(), Optional.of(adapted));
+        return Learner.of(from.isPresent() ? Models.adapt(weights(), home)
+                : Models.adapt(model, options.lora().get(), options.seed, home));
+    }
+
+    /// The same for a model that judges.
+    private Learner judge(ParameterHome home) throws IOException {
+        if (options.lora().isEmpty()) {
+            return Learner.whole(Models.openClassifier(weights(), model, home, options.seed));
+        }
+        return Learner.of(from.isPresent() ? Models.adaptClassifier(weights(), home)
+                : Models.adaptClassifier(model, options.lora().get(), home, options.seed));
     }
 
     /// From a rank's policy to the model that it starts from.
@@ -175,7 +182,8 @@ public final class Alignment {
             Learner actor = policy(home::adopt); // the home is not finished yet
             ParameterHome beside = (name, values, matrix) -> home.adopt("critic/" + name, values, matrix);
             critic[0] = run.share(options.lora().isPresent()
-                    ? Models.adaptClassifier(model, options.lora().get(), beside, options.seed)
+                    ? (SequenceClassifier) Models.adaptClassifier(model, options.lora().get(), beside, options.seed)
+                            .model()
                     : Models.openClassifier(model, beside, options.seed));
             home.finished();
             return actor;
@@ -222,6 +230,10 @@ public final class Alignment {
     private record Learner(CausalLm model, Optional<Adapted> adapted) {
         static Learner whole(CausalLm model) {
             return new Learner(model, Optional.empty());
+        }
+
+        static Learner of(Adapted adapted) {
+            return new Learner(adapted.model(), Optional.of(adapted));
         }
     }
 

@@ -13,6 +13,7 @@ import dev.deckle.memory.ModelMemory;
 import dev.deckle.models.Adapted;
 import dev.deckle.models.CausalLm;
 import dev.deckle.models.Models;
+import dev.deckle.models.SequenceClassifier;
 import dev.deckle.nn.Lora;
 import dev.deckle.nn.Pass;
 import dev.deckle.tensor.Tensor;
@@ -102,7 +103,7 @@ class AdapterRunsTest {
 
     /// What ranks divide changes no bit: the reference is divided with the model.
     @ParameterizedTest
-    @ValueSource(strings = {"sft", "sigmoid", "grpo", "drawn", "ppo"})
+    @ValueSource(strings = {"sft", "reward", "sigmoid", "grpo", "drawn", "ppo"})
     void stagesGiveTheSameBits(String name) throws IOException {
         Path first = folder.resolve("0");
         Log whole = runs.train(options(name, 2, 0), first);
@@ -115,7 +116,8 @@ class AdapterRunsTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"sft,1,0,f32", "sft,2,3,bf16", "sigmoid,1,0,f32", "sigmoid,2,2,f32", "grpo,2,3,f32", "grpo,1,0,bf16",
+    @CsvSource({"sft,1,0,f32", "sft,2,3,bf16", "reward,1,0,f32", "reward,2,3,bf16", "sigmoid,1,0,f32",
+        "sigmoid,2,2,f32", "grpo,2,3,f32", "grpo,1,0,bf16",
         "drawn,1,0,f32", "ppo,1,0,f32", "ppo,2,3,bf16"})
     void anInterruptedRunGoesOn(String name, int ranks, int zero, String dtype) throws IOException {
         AlignOptions o = options(name, ranks, zero);
@@ -174,6 +176,39 @@ class AdapterRunsTest {
         }
         String message = assertThrows(IOException.class, () -> Alignment.start(o, out, new Log())).getMessage();
         assertTrue(message.startsWith(out + ": holds another run already (adapter_model.safetensors)"), message);
+    }
+
+    /// A reward model is an adapter and a score, which PEFT calls a module to save.
+    @ParameterizedTest
+    @ValueSource(ints = {1, 2})
+    void anAdapterThatJudges(int ranks) throws IOException {
+        AlignOptions o = options("reward", ranks, 0);
+        o.steps = 9;
+        Path out = folder.resolve("judge");
+        List<int[]> sequences = List.of(new int[] {5, 3, 9, 20}, new int[] {1, 2}, new int[] {8, 8, 8, 1, 6, 4});
+        double[] trained;
+        try (Run run = Alignment.start(o.complete(), out, new Log())) {
+            int layer = (12 + 12) + 2 * (12 + 4) + (12 + 12) + 3 * (12 + 20); // q, k and v, o; the feed-forward network
+            assertEquals(2 * RANK * layer + 12, run.adapted().orElseThrow().parameterCount()); // and the score
+            assertTrue(run.train(() -> false));
+            trained = ((SequenceClassifier) run.model()).scores(sequences).toDoubles();
+        }
+        String config = Files.readString(out.resolve("adapter_config.json"));
+        assertTrue(config.contains("\"SEQ_CLS\"") && config.replaceAll("\\s", "").contains("[\"score\"]"), config);
+        Files.writeString(out.resolve("adapter_config.json"),
+                config.replaceFirst("\"score\"", "\"classifier\", \"score\"")); // as PEFT has it by itself
+        for (Path made : new Path[] {out, out.resolve("checkpoints/step-0000009")}) {
+            try (SequenceClassifier judge = Models.openClassifier(made)) {
+                assertArrayEquals(trained, judge.scores(sequences).toDoubles());
+            }
+        }
+        String writes = assertThrows(IllegalArgumentException.class, () -> Models.open(out)).getMessage();
+        assertTrue(writes.contains("adapter_config.json: task_type"), writes);
+        assertTrue(writes.contains("CAUSAL_LM"), writes);
+        Path writer = folder.resolve("writer");
+        runs.train(options("sft"), writer);
+        String judges = assertThrows(IllegalArgumentException.class, () -> Models.openClassifier(writer)).getMessage();
+        assertTrue(judges.contains("SEQ_CLS"), judges);
     }
 
     /// The reference is the model with the adapter off; a copy of the model says the same to the bit.
@@ -279,7 +314,7 @@ class AdapterRunsTest {
 
     @ParameterizedTest
     @CsvSource(delimiter = '|', value = {
-        "reward  |  2 | -1 | 0   |   | --lora-rank: a reward model learns whole",
+        "reward  |  2 |  8 | 0.1 |   | --lora-dropout goes with sft alone: reward compares",
         "sft     | -1 | -1 | 0   |   | --lora-rank must be from 1 to 65536, not -1",
         "sft     |  0 |  8 | 0   |   | --lora-alpha goes with --lora-rank R",
         "sft     |  0 | -1 | 0.1 |   | --lora-dropout goes with --lora-rank R",

@@ -83,7 +83,7 @@ class AlignTest {
         "sft --data FOLDER/sft.jsonl --loss sigmoid           | --loss: sft has one loss alone",
         "sft --data FOLDER/sft.jsonl --lora-rank -1           | --lora-rank must be from 1 to 65536, not -1",
         "sft --data FOLDER/sft.jsonl --lora-targets q_proj    | --lora-targets goes with --lora-rank R",
-        "reward --data FOLDER/reward.jsonl --lora-rank 2      | --lora-rank: a reward model learns whole",
+        "reward --data FOLDER/reward.jsonl --lora-rank 2 --lora-dropout 0.1 | --lora-dropout goes with sft alone",
         "dpo --data FOLDER/dpo.jsonl --lora-rank 2 --lora-dropout 0.1 | --lora-dropout goes with sft alone",
         "sft --data FOLDER/sft.jsonl --save-every -1          | --save-every must not be negative, not -1",
         "reward --data FOLDER/reward.jsonl --loss hinge       | --loss: reward has one loss alone",

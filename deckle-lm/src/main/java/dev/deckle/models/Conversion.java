@@ -63,7 +63,7 @@ public final class Conversion {
             Files.createDirectories(partial);
             Map<String, Tensor> weights = WeightFiles.open(base, memory);
             if (adapter.isPresent()) {
-                Merge merge = Merge.of(adapter.get().read(memory), weights, config);
+                Merge merge = Merge.of(adapter.get().read(memory, false), weights, config);
                 WeightFiles.save(partial, merge.weights(), target(dtype), shardBytes, merge::merged);
                 copyBeside(base, partial);
                 copyWords(from, partial);
