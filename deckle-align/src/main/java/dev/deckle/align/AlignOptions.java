@@ -4,6 +4,7 @@ import com.google.gson.Gson;
 import com.google.gson.GsonBuilder;
 import com.google.gson.JsonObject;
 import com.google.gson.JsonParseException;
+import dev.deckle.nn.Lora;
 import dev.deckle.optim.AdamW;
 import dev.deckle.optim.CosineSchedule;
 import dev.deckle.tensor.DType;
@@ -98,6 +99,18 @@ public final class AlignOptions {
     public boolean shuffle = true;
     public long seed = 1;
     public String dtype = "f32";
+
+    /// r of a [Lora] that learns in place of the model; 0: the model itself does.
+    public int lora_rank;
+
+    /// -1: 32.
+    public double lora_alpha = -1;
+
+    /// sft: of what goes into the adapter; the other methods compare log-probabilities, which are those of no dropout.
+    public double lora_dropout;
+
+    /// Names of layers; empty: every linear layer but the head.
+    public List<String> lora_targets = new ArrayList<>();
 
     /// The variant of the method; empty for its first.
     public String loss = "";
@@ -220,6 +233,7 @@ public final class AlignOptions {
         require(eval_data.isEmpty() || method == Method.SFT || method == Method.REWARD || method == Method.DPO,
                 "--eval-data goes with sft, reward and dpo alone");
         require(dtype.equals("f32") || dtype.equals("bf16"), "--dtype must be f32 or bf16, not " + dtype);
+        completeLora();
         List<String> losses = LOSSES.getOrDefault(method, List.of(""));
         loss = loss.isEmpty() ? losses.getFirst() : loss;
         require(losses.contains(loss), losses.equals(List.of(""))
@@ -311,6 +325,38 @@ public final class AlignOptions {
         return Arrays.stream(values).map(AlignOptions::word).toList();
     }
 
+    private void completeLora() {
+        require(lora_rank >= 0 && lora_rank <= 65_536, "--lora-rank must be from 1 to 65536, not " + lora_rank);
+        if (lora_rank == 0) {
+            require(lora_alpha == -1, "--lora-alpha goes with --lora-rank R");
+            require(lora_dropout == 0, "--lora-dropout goes with --lora-rank R");
+            require(lora_targets.isEmpty(), "--lora-targets goes with --lora-rank R");
+            return;
+        }
+        lora_alpha = lora_alpha == -1 ? 32 : lora_alpha;
+        require(lora_alpha > 0 && lora_alpha < 1e6, "--lora-alpha must be above 0 and below 1e6, not " + lora_alpha);
+        require(lora_dropout >= 0 && lora_dropout < 1,
+                "--lora-dropout must be at least 0 and below 1, not " + lora_dropout);
+        require(lora_dropout == 0 || method == Method.SFT, "--lora-dropout goes with sft alone: " + method.word()
+                + " compares log-probabilities, which are those of no dropout");
+        lora_targets = lora_targets.isEmpty() ? new ArrayList<>(List.of(Lora.ALL_LINEAR)) : lora_targets;
+        require(lora_targets.stream().noneMatch(String::isBlank),
+                "--lora-targets must be names of layers, or " + Lora.ALL_LINEAR);
+    }
+
+    /// The adapter that learns, if not the model itself does.
+    Optional<Lora> lora() {
+        return lora_rank == 0 ? Optional.empty()
+                : Optional.of(new Lora(lora_rank, lora_alpha, lora_dropout, lora_targets));
+    }
+
+    /// Whether a parameter does not learn: where there is an adapter, all but that and the score of a reward model or
+    /// of ppo's critic, which is new.
+    private boolean frozen(String parameter) {
+        String name = parameter.substring(parameter.indexOf('/') + 1); // a critic's have its name before it
+        return lora_rank > 0 && Lora.isBase(name) && !name.equals("score.weight");
+    }
+
     private static void positive(String flag, int value) {
         require(value > 0, flag + " must be positive, not " + value);
     }
@@ -339,8 +385,8 @@ public final class AlignOptions {
     }
 
     Partition.Options partition() {
-        return new Partition.Options(Stage.of(zero), dtype.equals("bf16") ? DType.BF16 : DType.F32, _ -> false,
-                offload.isEmpty() ? Optional.empty() : Optional.of(Path.of(offload)));
+        return new Partition.Options(Stage.of(zero), dtype.equals("bf16") ? DType.BF16 : DType.F32,
+                this::frozen, offload.isEmpty() ? Optional.empty() : Optional.of(Path.of(offload)));
     }
 
     /// The rows of a step's micro-batches on all ranks.

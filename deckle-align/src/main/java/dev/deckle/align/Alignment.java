@@ -2,6 +2,7 @@ package dev.deckle.align;
 
 import dev.deckle.chat.ChatTemplate;
 import dev.deckle.generate.GenerationConfig;
+import dev.deckle.models.Adapted;
 import dev.deckle.models.CausalLm;
 import dev.deckle.models.Models;
 import dev.deckle.models.SequenceClassifier;
@@ -111,31 +112,30 @@ public final class Alignment {
             case SFT -> {
                 List<Row.Example> examples = rows.examples();
                 List<Row.Example> others = held.isEmpty() ? List.of() : held.get().examples();
-                yield rank -> loop(rank, run, home -> Models.openTrainable(weights(), home),
-                        m -> new SftTask(options, m, examples, others, checksum));
+                yield rank -> loop(rank, run, this::policy, m -> new SftTask(options, m, examples, others, checksum));
             }
             case REWARD -> {
                 List<Row.Pair> pairs = rows.pairs();
                 List<Row.Pair> others = held.isEmpty() ? List.of() : held.get().pairs();
-                yield rank -> loop(rank, run, home -> Models.openClassifier(weights(), model, home, options.seed),
+                yield rank -> loop(rank, run, this::judge,
                         m -> new RewardTask(options, (SequenceClassifier) m, pairs, others, checksum));
             }
             case DPO -> {
                 List<Row.Pair> pairs = rows.pairs();
                 List<Row.Pair> others = held.isEmpty() ? List.of() : held.get().pairs();
                 yield rank -> {
-                    CausalLm reference = run.share(Models.open(model));
-                    return loop(rank, run, home -> Models.openTrainable(weights(), home),
-                            m -> new DpoTask(options, m, reference, pairs, others, checksum));
+                    UnaryOperator<CausalLm> reference = reference(run);
+                    return loop(rank, run, this::policy,
+                            m -> new DpoTask(options, m, reference.apply(m), pairs, others, checksum));
                 };
             }
             case GRPO -> {
                 Function<CausalLm, RolloutSource> source = source(rows, tokenizer, run);
                 yield rank -> {
-                    Optional<CausalLm> reference =
-                            options.beta == 0 ? Optional.empty() : Optional.of(run.share(Models.open(model)));
-                    return loop(rank, run, home -> Models.openTrainable(weights(), home),
-                            m -> new GrpoTask(options, m, reference, source.apply(m), checksum));
+                    Optional<UnaryOperator<CausalLm>> reference =
+                            options.beta == 0 ? Optional.empty() : Optional.of(reference(run));
+                    return loop(rank, run, this::policy, m -> new GrpoTask(options, m, reference.map(r -> r.apply(m)),
+                            source.apply(m), checksum));
                 };
             }
             case PPO -> {
@@ -145,24 +145,63 @@ public final class Alignment {
         };
         run.loops(preparer::of);
         if (from.isEmpty() && run.runFolder().isPresent()) {
-            run.runFolder().get().describe(run.model(), tokenizer.orElse(null), options.model);
+            RunFolder folder = run.runFolder().get();
+            if (run.adapted().isPresent()) {
+                folder.describe(run.adapted().get());
+            } else {
+                folder.describe(run.model(), tokenizer.orElse(null), options.model);
+            }
         }
+    }
+
+    /// The model that learns, or on which an adapter does.
+    private Learner policy(ParameterHome home) throws IOException {
+        if (options.lora().isEmpty()) {
+            return Learner.whole(Models.openTrainable(weights(), home));
+        }
+        return Learner.of(from.isPresent() ? Models.adapt(weights(), home)
+                : Models.adapt(model, options.lora().get(), options.seed, home));
+    }
+
+    /// The same for a model that judges.
+    private Learner judge(ParameterHome home) throws IOException {
+        if (options.lora().isEmpty()) {
+            return Learner.whole(Models.openClassifier(weights(), model, home, options.seed));
+        }
+        return Learner.of(from.isPresent() ? Models.adaptClassifier(weights(), home)
+                : Models.adaptClassifier(model, options.lora().get(), home, options.seed));
+    }
+
+    /// From a rank's policy to the model that it starts from.
+    private UnaryOperator<CausalLm> reference(Run run) throws IOException {
+        if (options.lora().isPresent()) {
+            return Unadapted::new;
+        }
+        CausalLm opened = run.share(Models.open(model));
+        return _ -> opened;
     }
 
     /// Actor and critic live in one home, one after the other, so that one step trains both.
     private Loop ppo(int rank, Run run, Function<CausalLm, RolloutSource> source) throws IOException {
-        Optional<CausalLm> reference =
-                options.beta == 0 ? Optional.empty() : Optional.of(run.share(Models.open(model)));
+        Optional<UnaryOperator<CausalLm>> reference =
+                options.beta == 0 ? Optional.empty() : Optional.of(reference(run));
         Critic[] critic = new Critic[1];
         return loop(rank, run, home -> {
-            CausalLm actor = Models.openTrainable(weights(), home::adopt); // the home is not finished yet
+            Learner actor = policy(home::adopt); // the home is not finished yet
             ParameterHome beside = (name, values, matrix) -> home.adopt("critic/" + name, values, matrix);
             critic[0] = options.critic.equals("shared")
                     ? new Critic.Shared(Models.score(model, beside, options.seed))
-                    : new Critic.Own(run.share(Models.openClassifier(model, beside, options.seed)));
+                    : new Critic.Own(run.share(critic(beside)));
             home.finished();
             return actor;
-        }, m -> new PpoTask(options, m, critic[0], reference, source.apply(m), checksum));
+        }, m -> new PpoTask(options, m, critic[0], reference.map(r -> r.apply(m)), source.apply(m), checksum));
+    }
+
+    /// A critic of its own, as it is before it learns: a checkpoint's is restored later.
+    private SequenceClassifier critic(ParameterHome home) throws IOException {
+        return options.lora().isPresent()
+                ? (SequenceClassifier) Models.adaptClassifier(model, options.lora().get(), home, options.seed).model()
+                : Models.openClassifier(model, home, options.seed);
     }
 
     /// Where the rollouts of a rank's model come from.
@@ -198,7 +237,18 @@ public final class Alignment {
     /// Opens a model whose parameters live in a home.
     @FunctionalInterface
     private interface Opener {
-        CausalLm open(Partition home) throws IOException;
+        Learner open(Partition home) throws IOException;
+    }
+
+    /// A rank's model, and its adapter where that is all of it that learns.
+    private record Learner(CausalLm model, Optional<Adapted> adapted) {
+        static Learner whole(CausalLm model) {
+            return new Learner(model, Optional.empty());
+        }
+
+        static Learner of(Adapted adapted) {
+            return new Learner(adapted.model(), Optional.of(adapted));
+        }
     }
 
     /// Makes the task of a rank's model.
@@ -210,11 +260,14 @@ public final class Alignment {
     private Loop loop(int rank, Run run, Opener opener, TaskMaker task) throws IOException {
         Partition partition = new Partition(rank, run.ranks(), options.partition());
         try {
-            CausalLm m = opener.open(partition);
+            Learner learner = opener.open(partition);
+            CausalLm m = learner.model;
             if (options.dtype.equals("bf16")) {
                 m.configJson().addProperty("dtype", "bfloat16");
             }
-            Loop loop = new Loop(options.loop(path), m, partition, task.of(m));
+            Loop loop = learner.adapted.isPresent()
+                    ? new Loop(options.loop(path), learner.adapted.get(), partition, task.of(m))
+                    : new Loop(options.loop(path), m, partition, task.of(m));
             if (from.isPresent()) {
                 loop.restore(from.get());
             }

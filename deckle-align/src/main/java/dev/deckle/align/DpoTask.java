@@ -85,18 +85,21 @@ final class DpoTask extends AlignTask {
                 .toList());
     }
 
-    /// What the reference thinks of pairs that it has not seen yet.
+    /// What the reference thinks of pairs that it has not seen yet. It may be divided among the ranks: where one has
+    /// such pairs, all run it.
     private void learn(List<Row.Pair> pairs) {
         List<Row.Pair> fresh = pairs.stream().filter(p -> !known.containsKey(p)).distinct().toList();
-        if (fresh.isEmpty()) {
+        if (largest(fresh.size()) == 0) {
             return;
         }
-        try (NoGrad _ = NoGrad.open(); Workspace _ = Workspace.open()) {
-            double[] sums =
-                    Policy.of(reference, batch(fresh), Pass.evaluate(), 1).logprobs().sum(-1, false).toDoubles();
-            for (int i = 0; i < fresh.size(); i++) {
-                known.put(fresh.get(i), new Known(sums[i], sums[fresh.size() + i]));
+        List<Row.Pair> asked = fresh.isEmpty() ? pairs.subList(0, 1) : fresh;
+        double[] sums = partition.evaluate(() -> {
+            try (NoGrad _ = NoGrad.open(); Workspace _ = Workspace.open()) {
+                return Policy.of(reference, batch(asked), Pass.evaluate(), 1).logprobs().sum(-1, false).toDoubles();
             }
+        });
+        for (int i = 0; i < asked.size(); i++) {
+            known.putIfAbsent(asked.get(i), new Known(sums[i], sums[asked.size() + i]));
         }
     }
 

@@ -110,12 +110,13 @@ final class GrpoTask extends AlignTask {
         List<float[]> all = new ArrayList<>();
         int each = Math.max(1, rows.size() / options.grad_accum); // as many at once as when it learns
         for (int i = 0; i < rows.size(); i += each) {
-            try (NoGrad _ = NoGrad.open(); Workspace _ = Workspace.open()) {
-                Padded part = Padded.of(rows.subList(i, Math.min(rows.size(), i + each)).stream()
-                        .map(Row.Rollout::sequence)
-                        .toList());
-                all.addAll(part.gather(Policy.of(model, part, Pass.evaluate(), options.temperature).logprobs()));
-            }
+            List<Row.Rollout> some = rows.subList(i, Math.min(rows.size(), i + each));
+            all.addAll(partition.evaluate(() -> { // ranks may have divided it
+                try (NoGrad _ = NoGrad.open(); Workspace _ = Workspace.open()) {
+                    Padded part = Padded.of(some.stream().map(Row.Rollout::sequence).toList());
+                    return part.gather(Policy.of(model, part, Pass.evaluate(), options.temperature).logprobs());
+                }
+            }));
         }
         return all;
     }

@@ -25,6 +25,7 @@ import picocli.CommandLine.Parameters;
         footerHeading = "%nExamples:%n",
         footer = {
             "  ./deckle align sft --model runs/ten --data examples.jsonl      learn completions as they are",
+            "  ./deckle align sft --model gpt2 --data examples.jsonl --lora-rank 16 --lr 2e-4    an adapter alone",
             "  ./deckle align dpo --model runs/sft --data pairs.jsonl         prefer the chosen ones",
             "  ./deckle align reward --model runs/sft --data pairs.jsonl      a model that judges",
             "  ./deckle align grpo --model runs/sft --data prompts.jsonl --reward exact_match",
@@ -123,6 +124,20 @@ final class Align extends Verb {
     @Option(names = "--dtype", paramLabel = "TYPE",
             description = "f32, or bf16: matrices in half precision, their masters in f32")
     private Train.DataType dtype;
+
+    @Option(names = "--lora-rank", paramLabel = "R",
+            description = "learn an adapter of this rank in place of the model, which is then the reference too")
+    private Integer loraRank;
+
+    @Option(names = "--lora-alpha", paramLabel = "A", description = "the adapter counts A / R; default: 32")
+    private Double loraAlpha;
+
+    @Option(names = "--lora-dropout", paramLabel = "P", description = "sft: of what goes into the adapter; default: 0")
+    private Double loraDropout;
+
+    @Option(names = "--lora-targets", paramLabel = "NAME", arity = "1..*", split = ",",
+            description = "layers that have one, as q_proj,v_proj; default: all-linear, all but the head")
+    private List<String> loraTargets;
 
     @Option(names = "--loss", paramLabel = "NAME",
             description = "dpo: sigmoid, hinge, ipo, robust, cdpo; grpo: grpo, dr_grpo, dapo, gspo, bnpo")
@@ -342,6 +357,10 @@ final class Align extends Verb {
         o.shuffle &= !noShuffle;
         set(seed, v -> o.seed = v);
         set(dtype, v -> o.dtype = v.name());
+        set(loraRank, v -> o.lora_rank = v);
+        set(loraAlpha, v -> o.lora_alpha = v);
+        set(loraDropout, v -> o.lora_dropout = v);
+        set(loraTargets, v -> o.lora_targets = new ArrayList<>(v));
         set(loss, v -> o.loss = v);
         set(beta, v -> o.beta = v);
         set(labelSmoothing, v -> o.label_smoothing = v);

@@ -117,8 +117,11 @@ final class RunProgress implements TrainListener {
         console.log(String.format("%s after %,d steps, %s: %s", ended ? "Done" : "Interrupted",
                 run.step(),
                 LiveLine.span(Duration.ofNanos(System.nanoTime() - began)), run.folder()));
-        console.log(String.format("  a Hugging Face model folder of %,d parameters; loss.png, metrics.jsonl and "
-                + "TensorBoard events beside it", run.model().parameterCount()));
+        console.log(String.format("  %s; loss.png, metrics.jsonl and TensorBoard events beside it", run.adapted()
+                .map(a -> String.format("an adapter of %,d parameters as PEFT keeps it, on %s", a.parameterCount(),
+                        a.base()))
+                .orElseGet(() -> String.format("a Hugging Face model folder of %,d parameters",
+                        run.model().parameterCount()))));
         memory(run).forEach(line -> console.log("  " + line));
         console.log("Next:  ./deckle " + String.format(next, run.folder()));
         if (!ended) {

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.google.gson.JsonParser;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
@@ -80,6 +81,10 @@ class AlignTest {
         "sft --data FOLDER/sft.jsonl --max-length 1           | --max-length must be at least 2, not 1",
         "sft --data FOLDER/sft.jsonl --dtype f16              | --dtype",
         "sft --data FOLDER/sft.jsonl --loss sigmoid           | --loss: sft has one loss alone",
+        "sft --data FOLDER/sft.jsonl --lora-rank -1           | --lora-rank must be from 1 to 65536, not -1",
+        "sft --data FOLDER/sft.jsonl --lora-targets q_proj    | --lora-targets goes with --lora-rank R",
+        "reward --data FOLDER/reward.jsonl --lora-rank 2 --lora-dropout 0.1 | --lora-dropout goes with sft alone",
+        "dpo --data FOLDER/dpo.jsonl --lora-rank 2 --lora-dropout 0.1 | --lora-dropout goes with sft alone",
         "sft --data FOLDER/sft.jsonl --save-every -1          | --save-every must not be negative, not -1",
         "dpo --data FOLDER/dpo.jsonl --packing                | --packing goes with sft alone",
         "grpo --rollouts FOLDER/grpo.jsonl --eval-data x      | --eval-data goes with sft, reward and dpo alone",
@@ -134,6 +139,7 @@ class AlignTest {
     @CsvSource(delimiter = '|', quoteCharacter = '"', value = {
         "align sft --model POLICY --data FOLDER/nowhere.jsonl         | FOLDER/nowhere.jsonl: there is no such file",
         "align sft --model POLICY --data FOLDER                       | FOLDER: ",
+        "align sft --model POLICY --data FOLDER/sft.jsonl --lora-rank 2 --lora-targets c_attn | target_modules names ",
         "align sft --model FOLDER/nowhere --data FOLDER/sft.jsonl     | FOLDER/nowhere",
         "align sft --model FOLDER/hollow --data FOLDER/sft.jsonl      | FOLDER/hollow/config.json: ",
         "align sft --model POLICY --data FOLDER/empty.jsonl           | FOLDER/empty.jsonl: holds no rows",
@@ -158,6 +164,38 @@ class AlignTest {
         assertFalse(err().contains("\tat "), err());
         assertEquals(0, out.size());
         assertFalse(Files.exists(folder.resolve("run")));
+    }
+
+    /// What a run with an adapter leaves is what its last line says, and opens like a model; nothing of it may change
+    /// when it is resumed, and the next run starts from it when it is merged.
+    @Test
+    void anAdapterComesOut() throws IOException {
+        assertEquals(0, start("dpo --data FOLDER/dpo.jsonl --batch-size 4 --lora-rank 2 --lora-targets q_proj,v_proj "
+                + "--lr 1e-2 --lr-schedule constant --ranks 2 --zero 3"), err());
+        assertTrue(err().contains("an adapter of 512 parameters"), err());
+        String next = err().lines().filter(l -> l.startsWith("Next:  ./deckle ")).findFirst().orElseThrow();
+        assertEquals("generate --model FOLDER/run --prompt \"...\"".replace("FOLDER", folder.toString()),
+                next.substring("Next:  ./deckle ".length()));
+        assertTrue(Files.readString(folder.resolve("run/adapter_config.json")).contains("\"v_proj\""));
+        assertEquals(0, deckle("generate --model FOLDER/run --prompt x --max-new-tokens 3"), err());
+        for (String other : List.of("--lora-rank 3", "--lora-alpha 16", "--lora-targets q_proj")) {
+            assertEquals(2, deckle("align --resume FOLDER/run --steps 4 " + other), err());
+            assertTrue(err().contains(other.split(" ")[0] + ": the run to resume has "), err());
+        }
+        assertEquals(0, deckle("align --json --resume FOLDER/run --steps 3"), err());
+        String again = "align sft --json --steps 1 --data FOLDER/sft.jsonl --out FOLDER/more --model FOLDER/";
+        assertEquals(1, deckle(again + "run --lora-rank 2"), err());
+        assertTrue(err().contains("not a model: merge it into that first (deckle convert)"), err());
+        assertEquals(0, deckle("convert --model FOLDER/run --out FOLDER/merged"), err());
+        double[] chances = new double[2];
+        for (int i = 0; i < 2; i++) {
+            String model = List.of("run", "merged").get(i);
+            assertEquals(0, deckle("score --json --ids 4,8,15,16,23,42 --model FOLDER/" + model), err());
+            chances[i] = JsonParser.parseString(out.toString(StandardCharsets.UTF_8)).getAsJsonObject().get("ppl")
+                    .getAsDouble();
+        }
+        assertEquals(chances[0], chances[1], 1e-4 * chances[0]);
+        assertEquals(0, deckle(again + "merged --lora-rank 2"), err());
     }
 
     @Test

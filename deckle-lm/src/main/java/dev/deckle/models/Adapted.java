@@ -26,14 +26,27 @@ import java.util.function.Function;
 ///
 /// @param base the folder of the model below
 public record Adapted(CausalLm model, Lora lora, Path base) implements AutoCloseable {
-    /// The parameters that learn, by the names of the model.
+    /// What [#save] writes.
+    public static final List<String> FILES = List.of(Adapter.CONFIG, Adapter.WEIGHTS);
+
+    /// The parameters that learn, by the names of the model: the adapter's, and the score of a model that judges.
     public Set<String> parameters() {
         Set<String> names = new LinkedHashSet<>(model.parameters().keySet());
-        names.removeIf(Lora::isBase);
+        names.removeIf(n -> Lora.isBase(n) && !(judges() && n.equals(SequenceClassifier.SCORE)));
         return names;
     }
 
-    /// Writes `adapter_config.json` and `adapter_model.safetensors`, as PEFT reads them and [Models#open] does.
+    private boolean judges() {
+        return model instanceof SequenceClassifier;
+    }
+
+    /// How many numbers learn.
+    public long parameterCount() {
+        return parameters().stream().mapToLong(n -> model.parameters().get(n).numel()).sum();
+    }
+
+    /// Writes `adapter_config.json` and `adapter_model.safetensors`, as PEFT reads them and [Models#open] and
+    /// [Models#openClassifier] do.
     public void save(Path folder) throws IOException {
         Map<String, Tensor> all = model.parameters();
         save(folder, all::get);
@@ -52,10 +65,11 @@ public record Adapted(CausalLm model, Lora lora, Path base) implements AutoClose
         Safetensors.save(folder.resolve(Adapter.WEIGHTS), entries, WeightFiles.METADATA,
                 e -> values.apply(e.name().substring(Adapter.PREFIX.length())).detach());
         Set<String> layers = new LinkedHashSet<>();
-        parameters().forEach(n -> layers.add(Adapter.layer(n)));
+        parameters().stream().filter(Lora::isAdapter).forEach(n -> layers.add(Adapter.layer(n)));
         var gson = new GsonBuilder().setPrettyPrinting().disableHtmlEscaping().create();
         AtomicFile.write(folder.resolve(Adapter.CONFIG),
-                gson.toJson(Adapter.config(lora, base, layers, Models.liesTransposed(model.configJson()))) + "\n");
+                gson.toJson(Adapter.config(lora, base, layers, Models.liesTransposed(model.configJson()), judges()))
+                        + "\n");
     }
 
     @Override

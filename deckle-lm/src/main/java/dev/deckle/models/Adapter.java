@@ -34,6 +34,13 @@ public record Adapter(Path folder, Path base) {
     /// PEFT saves a head that has an adapter whole, beside it.
     private static final String HEAD = "lm_head.base_layer.weight";
 
+    /// What the model below is for: its words, or a judgement.
+    private static final String WRITES = "CAUSAL_LM";
+    private static final String JUDGES = "SEQ_CLS";
+
+    /// What learns whole beside an adapter that judges: PEFT names both by itself, and means the one that there is.
+    private static final Set<JsonElement> SCORES = Set.of(new JsonPrimitive("score"), new JsonPrimitive("classifier"));
+
     /// Keys that change what is computed and are not known here, with the values that do nothing.
     private static final Map<String, String> IDLE = new LinkedHashMap<>();
 
@@ -102,26 +109,28 @@ public record Adapter(Path folder, Path base) {
 
     /// Reads both files.
     ///
+    /// @param judges whether it is to be one of a classifier, with the score that it was trained with
     /// @throws IOException if one is missing or broken
     /// @throws IllegalArgumentException naming file, key or tensor, where it holds something that is not supported
-    Content read(ModelMemory memory) throws IOException {
+    Content read(ModelMemory memory, boolean judges) throws IOException {
         ConfigReader c = ConfigReader.open(folder.resolve(CONFIG));
+        String task = judges ? JUDGES : WRITES;
+        if (!c.text("task_type", WRITES).equals(task)) {
+            throw c.bad("task_type", task);
+        }
         IDLE.forEach((key, idle) -> {
-            if (c.has(key) && !idle(c.json().get(key), JsonParser.parseString(idle))) {
+            boolean score = judges && key.equals("modules_to_save") && isScore(c.json().get(key));
+            if (c.has(key) && !score && !idle(c.json().get(key), JsonParser.parseString(idle))) {
                 throw c.bad(key, idle + ": other adapters are not read");
             }
         });
-        String task = c.text("task_type", "CAUSAL_LM");
-        if (!task.equals("CAUSAL_LM")) {
-            throw c.bad("task_type", "CAUSAL_LM");
-        }
         if (!PLAIN_INIT.contains(c.json().has("init_lora_weights") ? c.json().get("init_lora_weights").toString()
                 : "true")) {
             throw c.bad("init_lora_weights", "true: others change the base model too, so save the adapter as a plain "
                     + "one first (PEFT: path_initial_model_for_weight_conversion)");
         }
         c.flag("fan_in_fan_out", false); // says how the model below lies in memory, which that knows itself
-        Map<String, Tensor> weights = weights(memory);
+        Map<String, Tensor> weights = weights(memory, judges);
         Lora lora = new Lora(c.integer("r", 1, 1 << 20, 8), c.real("lora_alpha", 0, Optional.of(8.0)),
                 c.probability("lora_dropout"), targets(c, weights.keySet()), c.flag("use_rslora", false));
         for (String name : weights.keySet()) {
@@ -131,6 +140,10 @@ public record Adapter(Path folder, Path base) {
             }
         }
         return new Content(lora, weights);
+    }
+
+    private static boolean isScore(JsonElement found) {
+        return found instanceof JsonArray names && names.asList().stream().allMatch(SCORES::contains);
     }
 
     private static boolean idle(JsonElement found, JsonElement idle) {
@@ -177,7 +190,7 @@ public record Adapter(Path folder, Path base) {
         return targets;
     }
 
-    private Map<String, Tensor> weights(ModelMemory memory) throws IOException {
+    private Map<String, Tensor> weights(ModelMemory memory, boolean judges) throws IOException {
         Path file = folder.resolve(WEIGHTS);
         if (!TextFile.exists(file) && TextFile.exists(folder.resolve("adapter_model.bin"))) {
             throw new IOException(folder.resolve("adapter_model.bin") + ": a pickle, which is a program: save the "
@@ -188,6 +201,8 @@ public record Adapter(Path folder, Path base) {
             String name = e.getKey().startsWith(PREFIX) ? e.getKey().substring(PREFIX.length()) : "";
             if (name.equals(HEAD)) {
                 weights.put("lm_head.weight", e.getValue());
+            } else if (judges && name.equals(SequenceClassifier.SCORE)) {
+                weights.put(name, e.getValue());
             } else if (Lora.isAdapter(name) && !name.contains("experts.lora_") && !name.contains(".base_layer.")) {
                 weights.put(name, e.getValue());
             } else {
@@ -211,7 +226,8 @@ public record Adapter(Path folder, Path base) {
     ///
     /// @param layers that have one
     /// @param transposed whether the matrices of the model below lie as (in, out)
-    static JsonObject config(Lora lora, Path base, Set<String> layers, boolean transposed) {
+    /// @param judges whether it is one of a classifier, whose score is saved beside it
+    static JsonObject config(Lora lora, Path base, Set<String> layers, boolean transposed, boolean judges) {
         JsonArray targets = new JsonArray();
         List<String> names = lora.targetModules();
         if (names.contains(Lora.ALL_LINEAR)) { // as PEFT does: it is names that its reader compares
@@ -220,7 +236,7 @@ public record Adapter(Path folder, Path base) {
         names.forEach(targets::add);
         JsonObject j = new JsonObject();
         j.addProperty("peft_type", "LORA");
-        j.addProperty("task_type", "CAUSAL_LM");
+        j.addProperty("task_type", judges ? JUDGES : WRITES);
         j.addProperty("base_model_name_or_path", base.toAbsolutePath().normalize().toString());
         j.addProperty("r", lora.rank());
         j.addProperty("lora_alpha", number(lora.alpha()));
@@ -230,6 +246,11 @@ public record Adapter(Path folder, Path base) {
         j.addProperty("fan_in_fan_out", transposed);
         j.addProperty("use_rslora", lora.rankStabilised());
         j.addProperty("inference_mode", true);
+        if (judges) {
+            JsonArray whole = new JsonArray();
+            whole.add("score");
+            j.add("modules_to_save", whole);
+        }
         return j;
     }
 

@@ -63,10 +63,10 @@ public final class Conversion {
             Files.createDirectories(partial);
             Map<String, Tensor> weights = WeightFiles.open(base, memory);
             if (adapter.isPresent()) {
-                Merge merge = Merge.of(adapter.get().read(memory), weights, config);
+                Merge merge = Merge.of(adapter.get().read(memory, false), weights, config);
                 WeightFiles.save(partial, merge.weights(), target(dtype), shardBytes, merge::merged);
                 copyBeside(base, partial);
-                copyBeside(from, partial, OF_ADAPTER);
+                copyWords(from, partial);
             } else {
                 WeightFiles.save(partial, weights, target(dtype), shardBytes, (_, t) -> t);
                 copyBeside(from, partial);
@@ -105,6 +105,11 @@ public final class Conversion {
     /// settings, licence. What is there is replaced.
     public static void copyBeside(Path from, Path to) throws IOException {
         copyBeside(from, to, BESIDE);
+    }
+
+    /// Copies what goes with an adapter: tokenizer, chat templates, generation settings of the model below.
+    public static void copyWords(Path from, Path to) throws IOException {
+        copyBeside(from, to, OF_ADAPTER);
     }
 
     private static void copyBeside(Path from, Path to, String names) throws IOException {

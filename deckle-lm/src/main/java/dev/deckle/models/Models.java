@@ -49,6 +49,12 @@ public final class Models {
         Weights read(ModelMemory memory, Map<String, Tensor> checkpoint) throws IOException;
     }
 
+    /// What comes to the weights of a model.
+    @FunctionalInterface
+    private interface Addition {
+        Map<String, Tensor> to(ModelMemory memory, Map<String, Tensor> checkpoint) throws IOException;
+    }
+
     /// Opens a Hugging Face model folder for running: weights are mapped, not copied, where they are F32. A folder with
     /// an adapter of PEFT is opened as the model that it names with the adapter on it.
     ///
@@ -113,7 +119,7 @@ public final class Models {
         Adapter adapter = Adapter.open(folder);
         Lora[] lora = new Lora[1];
         CausalLm model = open(adapter.base(), folder, (memory, checkpoint) -> {
-            Adapter.Content content = adapter.read(memory);
+            Adapter.Content content = adapter.read(memory, false);
             Map<String, Tensor> both = new LinkedHashMap<>(checkpoint);
             both.putAll(content.weights());
             lora[0] = content.lora();
@@ -184,48 +190,97 @@ public final class Models {
             throws IOException {
         JsonElement padding = ConfigReader.ofModel(begun).json().get("pad_token_id");
         return classifier(folder, c -> c.json().add("pad_token_id", padding),
-                (memory, checkpoint) -> Weights.loadTrainable(memory, checkpoint, home),
-                (values, hidden) -> score(values, hidden, home, seed));
+                (memory, checkpoint) -> Weights.loadTrainable(memory, checkpoint, home), trained(home, seed));
+    }
+
+    /// The same with a new adapter: the home is to be told that this and the score learn, and nothing else.
+    public static Adapted adaptClassifier(Path folder, Lora lora, ParameterHome home, long seed) throws IOException {
+        SequenceClassifier model = classifier(folder, _ -> {},
+                (memory, checkpoint) -> Weights.loadTrainable(memory, checkpoint, home)
+                        .withNewAdapters(lora, new Generator(seed)),
+                trained(home, seed));
+        return new Adapted(model, lora, folder);
+    }
+
+    /// Opens the folder of an adapter and its score to go on with their training.
+    public static Adapted adaptClassifier(Path adapter, ParameterHome home) throws IOException {
+        return classifierAdapter(adapter, (memory, checkpoint) -> Weights.loadTrainable(memory, checkpoint, home),
+                (values, _) -> home.adopt(SequenceClassifier.SCORE, values.orElseThrow(() -> noScore(adapter)), true));
     }
 
     /// A classifier's score alone, from the last hidden states (..., hidden_size) of the model in a folder to (..., 1),
     /// its weights drawn and adopted as `score.weight`: for a model that is open already.
     public static Linear score(Path folder, ParameterHome home, long seed) throws IOException {
-        return new Linear(score(Optional.empty(), hiddenSize(ConfigReader.ofModel(folder)), home, seed));
-    }
-
-    private static Tensor score(Optional<Tensor> values, int hidden, ParameterHome home, long seed) {
-        Tensor first = Tensor.empty(DType.F32, Shape.of(1, hidden));
-        Init.normal(0.02).fill(first, new Generator(seed));
-        return home.adopt("score.weight", values.orElse(first), true);
+        return new Linear(trained(home, seed).apply(Optional.empty(), hiddenSize(ConfigReader.ofModel(folder))));
     }
 
     private static int hiddenSize(ConfigReader config) {
         return config.integer(config.has("n_embd") ? "n_embd" : "hidden_size", 1, 1 << 20);
     }
 
-    /// Opens a classifier of one label for running.
+    /// A score of its own, or a new one, that lives in a home.
+    private static BiFunction<Optional<Tensor>, Integer, Tensor> trained(ParameterHome home, long seed) {
+        return (values, hidden) -> {
+            Tensor first = Tensor.empty(DType.F32, Shape.of(1, hidden));
+            Init.normal(0.02).fill(first, new Generator(seed));
+            return home.adopt(SequenceClassifier.SCORE, values.orElse(first), true);
+        };
+    }
+
+    private static IllegalArgumentException noScore(Path folder) {
+        return new IllegalArgumentException(folder + ": score.weight is missing: no model that judges (deckle align "
+                + "reward makes one)");
+    }
+
+    /// Opens a classifier of one label for running. A folder with an adapter and a score is opened as the model that it
+    /// names with both on it.
     ///
     /// @throws IllegalArgumentException if the folder holds no score
     public static SequenceClassifier openClassifier(Path folder) throws IOException {
-        return classifier(folder, _ -> {}, Weights::load, (values, hidden) -> values.orElseThrow(
-                () -> new IllegalArgumentException(folder + ": score.weight (1, " + hidden + ") is missing: no model "
-                        + "that judges (deckle align reward makes one)")));
+        if (Adapter.is(folder)) {
+            return (SequenceClassifier) classifierAdapter(folder, Weights::load,
+                    (values, _) -> values.orElseThrow(() -> noScore(folder))).model();
+        }
+        return classifier(folder, _ -> {}, Weights::load, (values, _) -> values.orElseThrow(() -> noScore(folder)));
+    }
+
+    /// @param score from the score that was saved beside the adapter, and the width of what it judges by
+    private static Adapted classifierAdapter(
+            Path folder, Reader reader, BiFunction<Optional<Tensor>, Integer, Tensor> score) throws IOException {
+        Adapter adapter = Adapter.open(folder);
+        Lora[] lora = new Lora[1];
+        SequenceClassifier model = classifier(adapter.base(), folder, _ -> {},
+                (memory, checkpoint) -> {
+                    Adapter.Content content = adapter.read(memory, true);
+                    lora[0] = content.lora();
+                    Map<String, Tensor> both = new LinkedHashMap<>(checkpoint);
+                    both.remove(SequenceClassifier.SCORE); // of the model below: the adapter has its own
+                    both.putAll(content.weights());
+                    return both;
+                },
+                (memory, weights) -> reader.read(memory, weights).withAdapters(lora[0]), score);
+        return new Adapted(model, lora[0], adapter.base());
     }
 
     private static SequenceClassifier classifier(
             Path folder, Consumer<ConfigReader> change, Reader reader,
+            BiFunction<Optional<Tensor>, Integer, Tensor> score) throws IOException {
+        return classifier(folder, folder, change, (_, checkpoint) -> checkpoint, reader, score);
+    }
+
+    private static SequenceClassifier classifier(
+            Path folder, Path asked, Consumer<ConfigReader> change, Addition addition, Reader reader,
             BiFunction<Optional<Tensor>, Integer, Tensor> score) throws IOException {
         ConfigReader config = ConfigReader.ofModel(folder);
         int hidden = hiddenSize(config);
         boolean tied = config.flag("tie_word_embeddings", true);
         Tensor[] scoreWeight = new Tensor[1];
         Consumer<ConfigReader> headless = c -> c.json().addProperty("tie_word_embeddings", true); // it needs no head
-        CausalLm decoder = open(folder, folder, headless.andThen(change),
+        CausalLm decoder = open(folder, asked, headless.andThen(change),
                 (memory, checkpoint) -> {
-                    Map<String, Tensor> weights = new LinkedHashMap<>(checkpoint);
+                    Map<String, Tensor> weights = new LinkedHashMap<>(addition.to(memory, checkpoint));
                     weights.remove("lm_head.weight");
-                    Tensor own = weights.remove("score.weight");
+                    Tensor own = weights.remove(SequenceClassifier.SCORE);
                     if (own != null && !own.shape().equals(Shape.of(1, hidden))) {
                         throw new IllegalArgumentException("score.weight is " + own.shape() + ", (1, " + hidden
                                 + ") expected");

@@ -16,6 +16,8 @@ import java.util.OptionalInt;
 /// model, in the layout of Hugging Face's `...ForSequenceClassification` with one label: the decoder's weights without
 /// its head, and `score.weight` (1, hidden_size).
 public final class SequenceClassifier implements CausalLm {
+    static final String SCORE = "score.weight";
+
     private final CausalLm decoder;
     private final Linear score;
     private final State state;
@@ -26,7 +28,7 @@ public final class SequenceClassifier implements CausalLm {
         this.decoder = decoder;
         score = new Linear(scoreWeight);
         Map<String, Tensor> parameters = new LinkedHashMap<>();
-        parameters.put("score.weight", scoreWeight); // first, as a home was asked for it
+        parameters.put(SCORE, scoreWeight); // first, as a home was asked for it
         parameters.putAll(decoder.parameters());
         State d = decoder.state();
         state = new State(classifying(d.configJson()), parameters, d.memory(), 1, d.maxPositionEmbeddings(),

@@ -6,6 +6,7 @@ import com.google.gson.JsonParser;
 import dev.deckle.io.AtomicFile;
 import dev.deckle.io.Safetensors;
 import dev.deckle.memory.ModelMemory;
+import dev.deckle.models.Adapted;
 import dev.deckle.models.CausalLm;
 import dev.deckle.tensor.DType;
 import dev.deckle.tensor.Tensor;
@@ -21,14 +22,15 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.stream.Stream;
 
 /// A moment of a run from which it goes on bit for bit: weights, moments, and the number of steps, from which the
 /// schedule, the data and every random stream follow.
 ///
 /// A checkpoint is a folder, `checkpoints/step-0000040`, written under another name, synced, then renamed: one with
-/// such a name is whole. It is a model folder itself. The two newest are kept.
-///
+/// such a name is whole. It is a model folder itself, or that of an adapter, where an adapter is all that learns. The
+/// two newest are kept.
 public record Checkpoint(Path folder, State state) {
     /// @param step optimizer steps that were made
     /// @param seconds how long the run had trained
@@ -55,6 +57,7 @@ public record Checkpoint(Path folder, State state) {
     }
 
     private static final int KEPT = 2;
+    private static final String MODEL = "model.safetensors";
     private static final String BESIDE = "beside.safetensors";
     private static final String PREFIX = "step-";
 
@@ -62,19 +65,23 @@ public record Checkpoint(Path folder, State state) {
     /// time, so a checkpoint knows no ranks: every rank calls it, and the first one writes.
     ///
     /// @param folder of the first rank
-    static void save(Optional<RunFolder> folder, CausalLm model, Partition partition, Task task, State state)
-            throws IOException {
+    static void save(
+            Optional<RunFolder> folder, CausalLm model, Optional<Adapted> adapted, Partition partition, Task task,
+            State state) throws IOException {
         if (folder.isPresent()) {
-            write(folder.get(), model, partition, task, state);
+            write(folder.get(), model, adapted, partition, task, state);
             return;
         }
-        try (Gathered whole = partition.gathered()) {
-            partition.weights().forEach(whole::of);
+        try (Gathered whole = partition.gathered()) { // in the order in which the first rank writes them
+            Set<String> made = adapted.map(Adapted::parameters).orElse(model.parameters().keySet());
+            made.stream().filter(partition.weights()::contains).forEach(whole::of);
+            beside(model, partition).forEach(whole::of);
             partition.optimizerState().forEach(whole::of);
         }
     }
 
-    private static void write(RunFolder run, CausalLm model, Partition partition, Task task, State state)
+    private static void write(
+            RunFolder run, CausalLm model, Optional<Adapted> adapted, Partition partition, Task task, State state)
             throws IOException {
         Path all = Files.createDirectories(run.file("checkpoints"));
         Path done = all.resolve(String.format("%s%07d", PREFIX, state.step));
@@ -83,13 +90,11 @@ public record Checkpoint(Path folder, State state) {
         Files.createDirectory(making);
         try {
             try (Gathered whole = partition.gathered()) {
-                Map<String, Tensor> parameters = model.parameters();
-                Safetensors.save(making.resolve("model.safetensors"),
-                        parameters.entrySet().stream()
-                                .map(e -> new Safetensors.Entry(e.getKey(), e.getValue().dtype(), e.getValue().shape()))
-                                .toList(),
-                        Map.of("format", "pt"),
-                        e -> partition.weights().contains(e.name()) ? whole.of(e.name()) : parameters.get(e.name()));
+                if (adapted.isPresent()) {
+                    adapted.get().save(making, whole::of);
+                } else {
+                    saveModel(making, model.parameters(), partition.weights(), whole);
+                }
                 List<String> beside = beside(model, partition);
                 if (!beside.isEmpty()) {
                     Safetensors.save(making.resolve(BESIDE), beside.stream()
@@ -119,11 +124,23 @@ public record Checkpoint(Path folder, State state) {
             delete(making);
             throw e;
         }
-        publish(done.resolve("model.safetensors"), run.file("model.safetensors"));
+        for (String file : adapted.isPresent() ? Adapted.FILES : List.of(MODEL)) {
+            publish(done.resolve(file), run.file(file));
+        }
         List<Path> old = folders(run.path());
         for (Path p : old.subList(Math.min(KEPT, old.size()), old.size())) {
             delete(p);
         }
+    }
+
+    private static void saveModel(
+            Path making, Map<String, Tensor> parameters, Set<String> divided, Gathered whole) throws IOException {
+        Safetensors.save(making.resolve(MODEL),
+                parameters.entrySet().stream()
+                        .map(e -> new Safetensors.Entry(e.getKey(), e.getValue().dtype(), e.getValue().shape()))
+                        .toList(),
+                Map.of("format", "pt"),
+                e -> divided.contains(e.name()) ? whole.of(e.name()) : parameters.get(e.name()));
     }
 
     /// The newest checkpoint of a run folder whose state can be read.
@@ -156,7 +173,9 @@ public record Checkpoint(Path folder, State state) {
 
     /// Weights that learn and are no part of the model that comes out, as a critic's.
     private static List<String> beside(CausalLm model, Partition partition) {
-        return partition.weights().stream().filter(n -> !model.parameters().containsKey(n)).toList();
+        return partition.weights().stream()
+                .filter(n -> !model.parameters().containsKey(n) && partition.learns(n))
+                .toList();
     }
 
     /// Puts this rank's part of the optimizer's state back, and of what learns beside the model.

@@ -6,6 +6,7 @@ import dev.deckle.distributed.Timeline;
 import dev.deckle.distributed.Traffic;
 import dev.deckle.generate.Finite;
 import dev.deckle.memory.Workspace;
+import dev.deckle.models.Adapted;
 import dev.deckle.models.CausalLm;
 import dev.deckle.optim.AdamW;
 import dev.deckle.tensor.DType;
@@ -64,6 +65,7 @@ public final class Loop implements AutoCloseable {
 
     private final Options options;
     private final CausalLm model;
+    private final Optional<Adapted> adapted;
     private final Partition partition;
     private final Task task;
     private final AdamW optimizer;
@@ -77,8 +79,20 @@ public final class Loop implements AutoCloseable {
 
     /// @param partition the home of the model's parameters; this and the model are closed with the loop
     public Loop(Options options, CausalLm model, Partition partition, Task task) {
+        this(options, model, Optional.empty(), partition, task);
+    }
+
+    /// The same where an adapter is what learns, and all that checkpoints hold of the model.
+    ///
+    /// @param partition which was told that the model below is frozen
+    public Loop(Options options, Adapted adapted, Partition partition, Task task) {
+        this(options, adapted.model(), Optional.of(adapted), partition, task);
+    }
+
+    private Loop(Options options, CausalLm model, Optional<Adapted> adapted, Partition partition, Task task) {
         this.options = options;
         this.model = model;
+        this.adapted = adapted;
         this.partition = partition;
         this.task = task;
         optimizer = partition.optimizer(options.adamw);
@@ -232,7 +246,7 @@ public final class Loop implements AutoCloseable {
 
     private void save(Optional<RunFolder> folder) throws IOException {
         try (var _ = timeline.open(Timeline.COMPUTE, "save", 0)) {
-            Checkpoint.save(folder, model, partition, task,
+            Checkpoint.save(folder, model, adapted, partition, task,
                     new Checkpoint.State(step, secondsBefore + seconds(start), task.checksum(), options.json));
         }
         saved = step;
@@ -244,6 +258,10 @@ public final class Loop implements AutoCloseable {
 
     CausalLm model() {
         return model;
+    }
+
+    Optional<Adapted> adapted() {
+        return adapted;
     }
 
     Partition partition() {

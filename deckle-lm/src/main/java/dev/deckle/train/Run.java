@@ -3,6 +3,7 @@ package dev.deckle.train;
 import dev.deckle.distributed.Timeline;
 import dev.deckle.distributed.Traffic;
 import dev.deckle.kernel.Team;
+import dev.deckle.models.Adapted;
 import dev.deckle.models.CausalLm;
 import dev.deckle.zero.Partition;
 import java.io.IOException;
@@ -110,7 +111,9 @@ public final class Run implements AutoCloseable {
                 Metrics.cutBack(folder.get().file(file), step()); // of a run that was killed
             }
         }
-        listener.note(String.format("a model of %,d parameters, %s, written to %s", model().parameterCount(), places(),
+        listener.note(String.format("%s, %s, written to %s", adapted()
+                .map(a -> String.format("an adapter of %,d parameters on %s", a.parameterCount(), a.base()))
+                .orElseGet(() -> String.format("a model of %,d parameters", model().parameterCount())), places(),
                 path));
     }
 
@@ -218,6 +221,11 @@ public final class Run implements AutoCloseable {
     /// The model as the first rank of this process has it.
     public CausalLm model() {
         return loops.getFirst().model();
+    }
+
+    /// The adapter of it that learns, where nothing else does.
+    public Optional<Adapted> adapted() {
+        return loops.getFirst().adapted();
     }
 
     /// What the first rank of this process holds.

@@ -3,6 +3,7 @@ package dev.deckle.train;
 import com.google.gson.GsonBuilder;
 import com.google.gson.JsonObject;
 import dev.deckle.io.AtomicFile;
+import dev.deckle.models.Adapted;
 import dev.deckle.models.CausalLm;
 import dev.deckle.models.Conversion;
 import dev.deckle.tokenizer.Tokenizer;
@@ -18,11 +19,11 @@ import java.nio.file.StandardOpenOption;
 import java.util.List;
 import java.util.stream.Stream;
 
-/// The folder of a training run, held by one process at a time: a Hugging Face model folder, the run's records, and its
-/// checkpoints.
+/// The folder of a training run, held by one process at a time: a Hugging Face model folder, or one of PEFT with an
+/// adapter, the run's records, and its checkpoints.
 public final class RunFolder implements AutoCloseable {
     private static final List<String> SIGNS =
-            List.of("model.safetensors", "model.safetensors.index.json", "checkpoints");
+            List.of("model.safetensors", "model.safetensors.index.json", "adapter_model.safetensors", "checkpoints");
 
     private final Path path;
     private final FileChannel channel;
@@ -123,6 +124,12 @@ public final class RunFolder implements AutoCloseable {
         generation.addProperty("eos_token_id", end);
         AtomicFile.write(file("generation_config.json"), gson.toJson(generation) + "\n");
         tokenizer.save(path);
+    }
+
+    /// The same for a run that makes an adapter: tokenizer and templates of the model below. What makes the folder that
+    /// of an adapter comes with each checkpoint.
+    public void describe(Adapted adapted) throws IOException {
+        Conversion.copyWords(adapted.base(), path);
     }
 
     /// Takes away what a run that did not start left: its lock, and the folder if nothing else is in it.

@@ -336,6 +336,11 @@ public final class Partition implements ParameterHome, OpObserver, AutoCloseable
         return Collections.unmodifiableSet(weights.keySet());
     }
 
+    /// Whether a parameter has a gradient and is updated.
+    public boolean learns(String name) {
+        return weights.get(name).region.learns();
+    }
+
     /// The names of the optimizer's state: a parameter's followed by `.m`, `.v`, and `.master` where it is BF16.
     public Set<String> optimizerState() {
         return Collections.unmodifiableSet(optimizerState.keySet());
