@@ -159,11 +159,10 @@ class AlignTest {
     /// A model that judges cannot go on with a text.
     @Test
     void whatIsNext() {
-        String policy = GOLDEN + "/policy";
         assertEquals(0, deckle("align reward --out FOLDER/run --model POLICY --data FOLDER/reward.jsonl --steps 1 "
                 + "--eval-data FOLDER/reward.jsonl"), err());
-        assertTrue(err().contains("Next:  ./deckle align grpo --model " + policy + " --data PROMPTS.jsonl --reward model:"
-                + folder.resolve("run")), err());
+        String next = "Next:  ./deckle align grpo --model " + GOLDEN + "/policy --data PROMPTS.jsonl --reward model:";
+        assertTrue(err().contains(next + folder.resolve("run")), err());
         assertTrue(err().contains("step 1: held-out loss 0.") && err().contains(", accuracy "), err());
         assertEquals(0, deckle("align sft --out FOLDER/words --model POLICY --data FOLDER/sft.jsonl --steps 1"), err());
         assertTrue(err().contains("Next:  ./deckle generate --model " + folder.resolve("words")), err());
