@@ -103,7 +103,7 @@ public final class Alignment {
                 : Optional.empty();
         Optional<ChatTemplate> template = ChatTemplate.find(model);
         Function<Path, Rows> reader = file -> new Rows(file, tokenizer, template, limits.vocabSize(),
-                Math.min(options.max_length, limits.maxPositionEmbeddings()));
+                options.max_length, limits.maxPositionEmbeddings());
         Rows rows = reader.apply(data);
         Optional<Rows> held = evalData.map(reader);
         Preparer preparer = switch (options.method) {
