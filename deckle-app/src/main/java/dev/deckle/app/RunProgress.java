@@ -14,6 +14,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
 import java.util.stream.Collectors;
 
 /// What the user sees of a run.
@@ -26,7 +27,7 @@ final class RunProgress implements TrainListener {
 
     private final Console console;
     private final LiveLine live;
-    private final String next;
+    private final Function<Run, String> next;
     private final String onward;
     private final long began = System.nanoTime();
     private final RunNumbers numbers = new RunNumbers();
@@ -34,7 +35,7 @@ final class RunProgress implements TrainListener {
     private Path folder; // these two are known once the run is prepared, before its first step
     private long steps;
 
-    private RunProgress(Console console, String next, String onward) {
+    private RunProgress(Console console, Function<Run, String> next, String onward) {
         this.console = console;
         this.next = next;
         this.onward = onward;
@@ -43,9 +44,10 @@ final class RunProgress implements TrainListener {
 
     /// Prepares a run and trains it, to its end or until the user interrupts it.
     ///
-    /// @param next what to do with the folder `%s` of a run that ended
-    /// @param onward how to go on with one that was interrupted
-    static void follow(Console console, String next, String onward, Preparation preparation) throws IOException {
+    /// @param next what to do with a run that ended
+    /// @param onward how to go on with the folder `%s` of one that was interrupted
+    static void follow(Console console, Function<Run, String> next, String onward, Preparation preparation)
+            throws IOException {
         RunProgress progress = new RunProgress(console, next, onward);
         try (Run run = preparation.of(progress)) {
             progress.begin(run);
@@ -123,7 +125,7 @@ final class RunProgress implements TrainListener {
                 .orElseGet(() -> String.format("a Hugging Face model folder of %,d parameters",
                         run.model().parameterCount()))));
         memory(run).forEach(line -> console.log("  " + line));
-        console.log("Next:  ./deckle " + String.format(next, run.folder()));
+        console.log("Next:  ./deckle " + next.apply(run));
         if (!ended) {
             console.log("       ./deckle " + String.format(onward, run.folder()));
         }

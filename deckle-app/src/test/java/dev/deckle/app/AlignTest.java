@@ -199,6 +199,18 @@ class AlignTest {
         assertEquals(0, deckle(again + "merged --lora-rank 2"), err());
     }
 
+    /// A model that judges cannot go on with a text.
+    @Test
+    void whatIsNext() {
+        assertEquals(0, deckle("align reward --out FOLDER/run --model POLICY --data FOLDER/reward.jsonl --steps 1 "
+                + "--eval-data FOLDER/reward.jsonl"), err());
+        String next = "Next:  ./deckle align grpo --model " + GOLDEN + "/policy --data PROMPTS.jsonl --reward model:";
+        assertTrue(err().contains(next + folder.resolve("run")), err());
+        assertTrue(err().contains("step 1: held-out loss 0.") && err().contains(", accuracy "), err());
+        assertEquals(0, deckle("align sft --out FOLDER/words --model POLICY --data FOLDER/sft.jsonl --steps 1"), err());
+        assertTrue(err().contains("Next:  ./deckle generate --model " + folder.resolve("words")), err());
+    }
+
     @Test
     void whatMayChangeWhenARunIsResumed() throws IOException {
         assertEquals(0, start("dpo --data FOLDER/dpo.jsonl --batch-size 4 --lr-schedule constant"), err());
