@@ -3,6 +3,7 @@ package dev.deckle.app;
 import dev.deckle.distributed.Traffic;
 import dev.deckle.kernel.Team;
 import dev.deckle.memory.Workspace;
+import dev.deckle.models.SequenceClassifier;
 import dev.deckle.train.Run;
 import dev.deckle.train.TrainListener;
 import dev.deckle.zero.Partition;
@@ -109,9 +110,17 @@ final class RunProgress implements TrainListener {
                 .orElseGet(() -> String.format("a Hugging Face model folder of %,d parameters",
                         run.model().parameterCount()))));
         memory(run).forEach(line -> console.log("  " + line));
-        console.log("Next:  ./deckle " + String.format(next, run.folder()));
+        List<String> commands = new ArrayList<>();
+        if (!(run.model() instanceof SequenceClassifier)) { // which writes nothing
+            commands.add(next);
+        }
         if (!ended) {
-            console.log("       ./deckle " + String.format(onward, run.folder()));
+            commands.add(onward);
+        }
+        String begin = "Next:  ";
+        for (String command : commands) {
+            console.log(begin + "./deckle " + String.format(command, run.folder()));
+            begin = " ".repeat(begin.length());
         }
     }
 
