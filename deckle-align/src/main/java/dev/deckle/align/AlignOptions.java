@@ -13,7 +13,9 @@ import dev.deckle.zero.Partition;
 import dev.deckle.zero.Stage;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 
@@ -41,15 +43,15 @@ public final class AlignOptions {
 
         /// As a word of the command.
         public String word() {
-            return name().toLowerCase(java.util.Locale.ROOT);
+            return AlignOptions.word(this);
         }
     }
 
     private static final Gson GSON =
             new GsonBuilder().setPrettyPrinting().serializeNulls().disableHtmlEscaping().create();
     private static final Map<Method, List<String>> LOSSES = Map.of(
-            Method.DPO, List.of("sigmoid", "hinge", "ipo", "robust", "cdpo"),
-            Method.GRPO, List.of("grpo", "dr_grpo", "dapo", "gspo", "bnpo"));
+            Method.DPO, words(DpoLoss.Kind.values()),
+            Method.GRPO, words(GrpoLoss.Kind.values()));
 
     public Method method;
 
@@ -86,6 +88,13 @@ public final class AlignOptions {
 
     /// Tokens in a sequence; longer ones are cut.
     public int max_length = 1024;
+
+    /// sft: the examples of a micro-batch stand end to end in one row, in place of side by side with padding; what is
+    /// learned is the same.
+    public boolean packing;
+
+    /// sft, reward, dpo: JSON lines that are not learned from, for evaluations; empty for none.
+    public String eval_data = "";
 
     public boolean shuffle = true;
     public long seed = 1;
@@ -140,6 +149,9 @@ public final class AlignOptions {
 
     /// ppo: parts of a batch, each of which is an optimizer step in each of the iterations.
     public int mini_batches = 4;
+
+    /// ppo: own, a critic as large as the actor, or shared, a head on the actor's trunk.
+    public String critic = "own";
 
     /// ppo: weight of the critic's loss.
     public double value_coef = 0.1;
@@ -217,6 +229,9 @@ public final class AlignOptions {
         require(adam_beta2 >= 0 && adam_beta2 < 1, "--adam-beta2 must be at least 0 and below 1, not " + adam_beta2);
         require(adam_eps > 0 && adam_eps < 1, "--adam-eps must be above 0 and below 1, not " + adam_eps);
         require(max_length > 1, "--max-length must be at least 2, not " + max_length);
+        require(!packing || method == Method.SFT, "--packing goes with sft alone");
+        require(eval_data.isEmpty() || method == Method.SFT || method == Method.REWARD || method == Method.DPO,
+                "--eval-data goes with sft, reward and dpo alone");
         require(dtype.equals("f32") || dtype.equals("bf16"), "--dtype must be f32 or bf16, not " + dtype);
         completeLora();
         List<String> losses = LOSSES.getOrDefault(method, List.of(""));
@@ -238,10 +253,10 @@ public final class AlignOptions {
         positive("--iterations", iterations);
         positive("--max-new-tokens", max_new_tokens);
         epsilon_high = epsilon_high == -1 ? epsilon : epsilon_high;
-        scale_rewards = !scale_rewards.isEmpty() ? scale_rewards : loss.equals("dr_grpo") ? "none" : "group";
+        scale_rewards = !scale_rewards.isEmpty() ? scale_rewards : is(GrpoLoss.Kind.DR_GRPO) ? "none" : "group";
         require(List.of("group", "batch", "none").contains(scale_rewards),
                 "--scale-rewards must be group, batch or none, not " + scale_rewards);
-        dynamic_sampling = dynamic_sampling >= 0 ? dynamic_sampling : loss.equals("dapo") ? 3 : 0;
+        dynamic_sampling = dynamic_sampling >= 0 ? dynamic_sampling : is(GrpoLoss.Kind.DAPO) ? 3 : 0;
         require(dynamic_sampling <= 100, "--dynamic-sampling must be at most 100, not " + dynamic_sampling);
         require(reward_weights.isEmpty() || reward_weights.size() == reward.size(), "--reward-weights: "
                 + reward_weights.size() + " for " + reward.size() + " rewards");
@@ -254,6 +269,7 @@ public final class AlignOptions {
         require(temperature > 0 && temperature < 100,
                 "--temperature must be above 0 and below 100, not " + temperature);
         positive("--mini-batches", mini_batches);
+        require(critic.equals("own") || critic.equals("shared"), "--critic must be own or shared, not " + critic);
         require(value_coef >= 0 && value_coef < 1e6, "--value-coef must be from 0 to 1e6, not " + value_coef);
         require(epsilon_value > 0, "--epsilon-value must be positive, not " + epsilon_value);
         require(gamma >= 0 && gamma <= 1, "--gamma must be from 0 to 1, not " + gamma);
@@ -263,6 +279,7 @@ public final class AlignOptions {
         require(missing_end_penalty >= 0 && missing_end_penalty < 1e6,
                 "--missing-end-penalty must not be negative, not " + missing_end_penalty);
         if (method == Method.PPO) {
+            require(kl_target == 0 || beta > 0, "--kl-target steers --beta, which must be above 0, not " + beta);
             group_size = 1;
             dynamic_sampling = 0;
             require(batch_size % (ranks * mini_batches * grad_accum) == 0, "--batch-size " + batch_size
@@ -284,6 +301,28 @@ public final class AlignOptions {
                     + " ranks, which share its rows");
         }
         return this;
+    }
+
+    private boolean is(GrpoLoss.Kind kind) {
+        return method == Method.GRPO && grpoLoss() == kind;
+    }
+
+    /// The variant of grpo, once complete.
+    GrpoLoss.Kind grpoLoss() {
+        return GrpoLoss.Kind.valueOf(loss.toUpperCase(Locale.ROOT));
+    }
+
+    /// The variant of dpo, once complete.
+    DpoLoss.Kind dpoLoss() {
+        return DpoLoss.Kind.valueOf(loss.toUpperCase(Locale.ROOT));
+    }
+
+    private static String word(Enum<?> value) {
+        return value.name().toLowerCase(Locale.ROOT);
+    }
+
+    private static List<String> words(Enum<?>... values) {
+        return Arrays.stream(values).map(AlignOptions::word).toList();
     }
 
     private void completeLora() {

@@ -96,29 +96,37 @@ public final class Alignment {
 
     private void prepare(Run run) throws IOException {
         Path data = Path.of(options.data.isEmpty() ? options.rollouts : options.data);
-        checksum = checksum(data);
+        Optional<Path> evalData =
+                options.eval_data.isEmpty() ? Optional.empty() : Optional.of(Path.of(options.eval_data));
+        checksum = checksum(data) | (evalData.isEmpty() ? 0 : checksum(evalData.get()) << 32);
         Models.Limits limits = Models.limits(model);
         Optional<Tokenizer> tokenizer = Files.exists(model.resolve("tokenizer.json"))
                 ? Optional.of(Tokenizer.load(model))
                 : Optional.empty();
-        Rows rows = new Rows(data, tokenizer, template(), limits.vocabSize(),
+        Optional<ChatTemplate> template = template();
+        Function<Path, Rows> reader = file -> new Rows(file, tokenizer, template, limits.vocabSize(),
                 Math.min(options.max_length, limits.maxPositionEmbeddings()));
+        Rows rows = reader.apply(data);
+        Optional<Rows> held = evalData.map(reader);
         Preparer preparer = switch (options.method) {
             case SFT -> {
                 List<Row.Example> examples = rows.examples();
-                yield rank -> loop(rank, run, this::policy, m -> new SftTask(options, m, examples, checksum));
+                List<Row.Example> others = held.isEmpty() ? List.of() : held.get().examples();
+                yield rank -> loop(rank, run, this::policy, m -> new SftTask(options, m, examples, others, checksum));
             }
             case REWARD -> {
                 List<Row.Pair> pairs = rows.pairs();
+                List<Row.Pair> others = held.isEmpty() ? List.of() : held.get().pairs();
                 yield rank -> loop(rank, run, this::judge,
-                        m -> new RewardTask(options, (SequenceClassifier) m, pairs, checksum));
+                        m -> new RewardTask(options, (SequenceClassifier) m, pairs, others, checksum));
             }
             case DPO -> {
                 List<Row.Pair> pairs = rows.pairs();
+                List<Row.Pair> others = held.isEmpty() ? List.of() : held.get().pairs();
                 yield rank -> {
                     UnaryOperator<CausalLm> reference = reference(run);
                     return loop(rank, run, this::policy,
-                            m -> new DpoTask(options, m, reference.apply(m), pairs, checksum));
+                            m -> new DpoTask(options, m, reference.apply(m), pairs, others, checksum));
                 };
             }
             case GRPO -> {
@@ -176,18 +184,24 @@ public final class Alignment {
     /// Actor and critic live in one home, one after the other, so that one step trains both.
     private Loop ppo(int rank, Run run, Function<CausalLm, RolloutSource> source) throws IOException {
         Optional<UnaryOperator<CausalLm>> reference =
-                options.beta == 0 && options.kl_target == 0 ? Optional.empty() : Optional.of(reference(run));
-        SequenceClassifier[] critic = new SequenceClassifier[1];
+                options.beta == 0 ? Optional.empty() : Optional.of(reference(run));
+        Critic[] critic = new Critic[1];
         return loop(rank, run, home -> {
             Learner actor = policy(home::adopt); // the home is not finished yet
             ParameterHome beside = (name, values, matrix) -> home.adopt("critic/" + name, values, matrix);
-            critic[0] = run.share(options.lora().isPresent()
-                    ? (SequenceClassifier) Models.adaptClassifier(model, options.lora().get(), beside, options.seed)
-                            .model()
-                    : Models.openClassifier(model, beside, options.seed));
+            critic[0] = options.critic.equals("shared")
+                    ? new Critic.Shared(Models.score(model, beside, options.seed))
+                    : new Critic.Own(run.share(critic(beside)));
             home.finished();
             return actor;
         }, m -> new PpoTask(options, m, critic[0], reference.map(r -> r.apply(m)), source.apply(m), checksum));
+    }
+
+    /// A critic of its own, as it is before it learns: a checkpoint's is restored later.
+    private SequenceClassifier critic(ParameterHome home) throws IOException {
+        return options.lora().isPresent()
+                ? (SequenceClassifier) Models.adaptClassifier(model, options.lora().get(), home, options.seed).model()
+                : Models.openClassifier(model, home, options.seed);
     }
 
     /// Where the rollouts of a rank's model come from.
@@ -205,7 +219,7 @@ public final class Alignment {
         List<RewardPanel.Weighted> rewards = new ArrayList<>();
         Optional<Path> jar = options.reward_jar.isEmpty() ? Optional.empty() : Optional.of(Path.of(options.reward_jar));
         for (int i = 0; i < options.reward.size(); i++) {
-            rewards.add(new RewardPanel.Weighted(Rewards.open(options.reward.get(i), jar),
+            rewards.add(new RewardPanel.Weighted(Rewards.open(options.reward.get(i), jar, tokenizer, _ -> {}),
                     options.reward_weights.isEmpty() ? 1 : options.reward_weights.get(i)));
         }
         RewardPanel panel = run.share(new RewardPanel(rewards,

@@ -158,7 +158,7 @@ public final class Demo {
         o.group_size = 8;
         o.batch_size = 512;
         o.iterations = 2;
-        o.steps = 500;
+        o.steps = 1000;
         o.lr = 5e-4;
         o.lr_schedule = "linear";
         o.temperature = 0.8;

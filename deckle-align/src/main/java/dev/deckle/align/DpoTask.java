@@ -20,17 +20,21 @@ final class DpoTask extends AlignTask {
 
     private final CausalLm reference;
     private final List<Row.Pair> data;
+    private final List<Row.Pair> held;
     private final Order order;
     private final DpoLoss loss;
     private final Map<Row.Pair, Known> known = new HashMap<>();
 
     /// @param reference the model that it starts from, which stays as it is
-    DpoTask(AlignOptions options, CausalLm model, CausalLm reference, List<Row.Pair> data, long checksum) {
+    /// @param held for evaluations
+    DpoTask(AlignOptions options, CausalLm model, CausalLm reference, List<Row.Pair> data, List<Row.Pair> held,
+            long checksum) {
         super(options, model, checksum);
         this.reference = reference;
         this.data = data;
+        this.held = held;
         order = new Order(data.size(), options.shuffle, options.seed);
-        loss = new DpoLoss(DpoLoss.Kind.valueOf(options.loss.toUpperCase(java.util.Locale.ROOT)), options.beta,
+        loss = new DpoLoss(options.dpoLoss(), options.beta,
                 options.label_smoothing);
     }
 
@@ -97,6 +101,14 @@ final class DpoTask extends AlignTask {
         for (int i = 0; i < asked.size(); i++) {
             known.putIfAbsent(asked.get(i), new Known(sums[i], sums[asked.size() + i]));
         }
+    }
+
+    @Override
+    public Map<String, Number> evaluate(boolean last) {
+        return means(evaluate(held, pairs -> {
+            learn(pairs);
+            count("loss", evaluated(() -> loss(pairs)) * pairs.size());
+        }), "pairs");
     }
 
     @Override

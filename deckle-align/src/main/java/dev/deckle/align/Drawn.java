@@ -40,11 +40,38 @@ final class Drawn implements RolloutSource {
     private final RewardPanel rewards;
     private final Set<Integer> endTokens;
     private final Order order;
-    private final Map<String, Double> told = new LinkedHashMap<>(); // sums over this batch's completions
+    private final Map<String, Moments> told = new LinkedHashMap<>(); // of each function's rewards for this batch
+    private final Map<String, Long> failures = new LinkedHashMap<>(); // of functions, on this rank
     private Communicator ranks;
     private Partition partition;
     private long drawn; // completions of this batch, those that were replaced too
     private long unjudged;
+
+    /// Of some numbers how many they are, their sum, and that of their squares: what ranks can add up.
+    private record Moments(double n, double sum, double squares) {
+        /// Of those that are numbers.
+        static Moments of(double[] values) {
+            double[] known = Arrays.stream(values).filter(v -> !Double.isNaN(v)).toArray();
+            return new Moments(known.length, Arrays.stream(known).sum(), Arrays.stream(known).map(v -> v * v).sum());
+        }
+
+        Moments and(Moments more) {
+            return new Moments(n + more.n, sum + more.sum, squares + more.squares);
+        }
+
+        double[] numbers() {
+            return new double[] {n, sum, squares};
+        }
+
+        double mean() {
+            return sum / n;
+        }
+
+        /// Unbiased; 0 of one.
+        double std() {
+            return Math.sqrt(Math.max(0, squares - sum * sum / n) / Math.max(1, n - 1));
+        }
+    }
 
     /// @param endTokens that end a completion
     Drawn(AlignOptions options, CausalLm model, Optional<Tokenizer> tokenizer, List<Row.Prompt> prompts,
@@ -73,6 +100,7 @@ final class Drawn implements RolloutSource {
     public List<Row.Rollout> batch(long index) throws IOException {
         int groups = options.batch_size / options.group_size;
         told.clear();
+        failures.clear();
         drawn = 0;
         unjudged = 0;
         List<List<Row.Rollout>> useful = new ArrayList<>();
@@ -160,13 +188,11 @@ final class Drawn implements RolloutSource {
                             .orElse(""));
         }
         unjudged += verdict.unjudged();
-        verdict.byFunction().forEach((name, values) -> told.merge("rewards/" + name,
-                Arrays.stream(values).filter(v -> !Double.isNaN(v)).sum(), Double::sum));
-        verdict.failures().forEach((name, n) -> told.merge("failures/" + name, (double) n, Double::sum));
+        verdict.byFunction().forEach((name, values) -> told.merge(name, Moments.of(values), Moments::and));
+        verdict.failures().forEach((name, n) -> failures.merge(name, n, Long::sum));
         List<Row.Rollout> rollouts = new ArrayList<>();
         for (int i = 0; i < asked.size(); i++) {
             Completion c = completions.get(i);
-            told.merge("truncated", c.ended ? 0.0 : 1.0, Double::sum);
             rollouts.add(new Row.Rollout(asked.get(i).ids(), c.ids, verdict.total()[i], c.logprobs,
                     c.ended || !options.mask_truncated, c.ended));
         }
@@ -190,36 +216,22 @@ final class Drawn implements RolloutSource {
     public Map<String, Number> metrics() {
         boolean apart = ranks.worldSize() > 1 && Stage.of(options.zero) != Stage.PARAMETERS;
         Map<String, Number> m = new LinkedHashMap<>();
-        List<String> names = new ArrayList<>(told.keySet().stream().filter(n -> !n.startsWith("failures/")).toList());
-        double[] own = names.stream().mapToDouble(told::get).toArray();
-        double[] all = apart ? partition.sum(own) : own;
-        for (int i = 0; i < names.size(); i++) {
-            m.put(names.get(i), all[i] / drawn);
-        }
-        told.forEach((name, n) -> {
-            if (name.startsWith("failures/")) {
-                m.put(name, n);
+        told.forEach((name, own) -> {
+            double[] all = apart ? partition.sum(own.numbers()) : own.numbers();
+            Moments of = new Moments(all[0], all[1], all[2]);
+            if (of.n > 0) { // not where it judged none of them
+                m.put("rewards/" + name + "/mean", of.mean());
+                m.put("rewards/" + name + "/std", of.std());
             }
         });
+        failures.forEach((name, n) -> m.put("failures/" + name, n));
         m.put("drawn", drawn);
         return m;
     }
 
-    /// A group, the best first, as far as it fits a screen.
     @Override
-    public Optional<String> sample(List<Row.Rollout> batch) {
-        if (batch.isEmpty() || tokenizer.isEmpty()) {
-            return Optional.empty();
-        }
-        List<Row.Rollout> group = batch.subList(0, options.group_size).stream()
-                .sorted((a, b) -> Double.compare(b.reward(), a.reward()))
-                .toList();
-        StringBuilder s = new StringBuilder(tokenizer.get().decode(group.getFirst().prompt()).strip()).append('\n');
-        for (Row.Rollout r : group.subList(0, Math.min(4, group.size()))) {
-            String text = tokenizer.get().decode(r.completion()).strip().replace("\n", " ");
-            s.append(String.format("%7.3f  %s%n", r.reward(), text.substring(0, Math.min(100, text.length()))));
-        }
-        return Optional.of(s.toString());
+    public Optional<Tokenizer> tokenizer() {
+        return tokenizer;
     }
 
     private void record(long index, List<Row.Rollout> batch) throws IOException {

@@ -22,6 +22,25 @@ import java.util.Optional;
 /// @param epsilonHigh how far it may rise
 /// @param beta weight of the divergence from the reference, k3
 public record GrpoLoss(Norm norm, boolean sequenceLevel, double epsilonLow, double epsilonHigh, double beta) {
+    /// Its kin by name.
+    public enum Kind {
+        GRPO,
+        DR_GRPO,
+        DAPO,
+        GSPO,
+        BNPO;
+
+        /// @param maxCompletionLength the longest completion allowed
+        public GrpoLoss loss(int maxCompletionLength, double epsilonLow, double epsilonHigh, double beta) {
+            Norm norm = switch (this) {
+                case GRPO, GSPO -> new Norm.EachSequence();
+                case DAPO, BNPO -> new Norm.AllTokens();
+                case DR_GRPO -> new Norm.Constant(maxCompletionLength);
+            };
+            return new GrpoLoss(norm, this == GSPO, epsilonLow, epsilonHigh, beta);
+        }
+    }
+
     /// What the sum over tokens is divided by.
     public sealed interface Norm {
         /// Each sequence by its length, then by the number of sequences.
@@ -57,11 +76,7 @@ public record GrpoLoss(Norm norm, boolean sequenceLevel, double epsilonLow, doub
     /// @param mask 1 for the tokens of completions
     public Tensor forward(
             Tensor logprobs, Tensor oldLogprobs, Optional<Tensor> refLogprobs, Tensor advantages, Tensor mask) {
-        Tensor logRatio = logprobs.sub(oldLogprobs.detach()); // (B, T)
-        if (sequenceLevel) {
-            logRatio = logRatio.mul(mask).sum(-1, true).div(length(mask)); // (B, 1)
-        }
-        Tensor ratio = logRatio.exp();
+        Tensor ratio = ratio(logprobs, oldLogprobs, mask);
         Tensor a = advantages.detach().reshape(-1, 1); // (B, 1)
         Tensor losses = ratio.mul(a).minimum(PpoLoss.clip(ratio, 1 - epsilonLow, 1 + epsilonHigh).mul(a)).neg();
         if (beta != 0) {
@@ -75,6 +90,23 @@ public record GrpoLoss(Norm norm, boolean sequenceLevel, double epsilonLow, doub
             case Norm.AllTokens() -> counted.sum().div(mask.sum().maximum(Tensor.full(mask.dtype(), 1)));
             case Norm.Constant(int most) -> counted.sum().div((double) mask.dim(0) * most);
         };
+    }
+
+    /// How much likelier each token has become: (B, T); or (B, 1), the mean over each sequence.
+    private Tensor ratio(Tensor logprobs, Tensor oldLogprobs, Tensor mask) {
+        Tensor logRatio = logprobs.sub(oldLogprobs.detach()); // (B, T)
+        if (sequenceLevel) {
+            logRatio = logRatio.mul(mask).sum(-1, true).div(length(mask)); // (B, 1)
+        }
+        return logRatio.exp();
+    }
+
+    /// Tokens that have moved so far that they no longer pull: (B, T), 1 or 0.
+    ///
+    /// @param advantages (B)
+    Tensor clipped(Tensor logprobs, Tensor oldLogprobs, Tensor advantages, Tensor mask) {
+        Tensor ratio = ratio(logprobs.detach(), oldLogprobs, mask);
+        return PpoLoss.clipped(ratio, advantages.detach().reshape(-1, 1), 1 - epsilonLow, 1 + epsilonHigh).mul(mask);
     }
 
     /// Tokens of each sequence (B, 1), at least 1.

@@ -1,10 +1,12 @@
 package dev.deckle.align;
 
 import dev.deckle.autograd.NoGrad;
+import dev.deckle.distributed.Communicator;
 import dev.deckle.memory.Workspace;
 import dev.deckle.models.CausalLm;
 import dev.deckle.nn.Pass;
 import dev.deckle.tensor.Tensor;
+import dev.deckle.zero.Partition;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -28,6 +30,7 @@ final class GrpoTask extends AlignTask {
     private List<Row.Rollout> batch = List.of(); // of the step at hand
     private long batchIndex = -1;
     private List<Judged> judged = List.of(); // this rank's part of it
+    private double[] advantages = new double[0]; // of the batch
     private boolean fresh; // the step at hand is the batch's first
     private boolean unmoved; // and the model is still the one that drew it
     private double mismatch;
@@ -37,15 +40,11 @@ final class GrpoTask extends AlignTask {
         super(options, model, checksum);
         this.reference = reference;
         this.source = source;
-        loss = new GrpoLoss(switch (options.loss) {
-            case "dr_grpo" -> new GrpoLoss.Norm.Constant(options.max_new_tokens);
-            case "dapo", "bnpo" -> new GrpoLoss.Norm.AllTokens();
-            default -> new GrpoLoss.Norm.EachSequence();
-        }, options.loss.equals("gspo"), options.epsilon, options.epsilon_high, options.beta);
+        loss = options.grpoLoss().loss(options.max_new_tokens, options.epsilon, options.epsilon_high, options.beta);
     }
 
     @Override
-    public void connect(dev.deckle.distributed.Communicator ranks, dev.deckle.zero.Partition partition) {
+    public void connect(Communicator ranks, Partition partition) {
         super.connect(ranks, partition);
         source.connect(ranks, partition);
     }
@@ -79,7 +78,7 @@ final class GrpoTask extends AlignTask {
     }
 
     private List<Judged> judge(List<Row.Rollout> mine) {
-        double[] advantages = advantages();
+        advantages = advantages();
         int first = ranks.rank() * mine.size();
         List<float[]> refs = reference.isEmpty() ? List.of() : referenceLogprobs(reference.get(), mine);
         List<Judged> all = new ArrayList<>();
@@ -102,15 +101,10 @@ final class GrpoTask extends AlignTask {
         Tensor t = Tensor.of(rewards);
         return switch (options.scale_rewards) {
             case "group" -> GrpoLoss.advantages(t, options.group_size, true).toDoubles();
-            case "batch" -> GrpoLoss.advantages(t, options.group_size, false).div(std(rewards) + 1e-4).toDoubles();
+            case "batch" -> GrpoLoss.advantages(t, options.group_size, false).div(Statistics.std(rewards) + 1e-4)
+                    .toDoubles();
             default -> GrpoLoss.advantages(t, options.group_size, false).toDoubles();
         };
-    }
-
-    private static double std(double[] values) {
-        double mean = Arrays.stream(values).average().orElse(0);
-        return Math.sqrt(Arrays.stream(values).map(v -> (v - mean) * (v - mean)).sum()
-                / Math.max(1, values.length - 1));
     }
 
     private List<float[]> referenceLogprobs(CausalLm model, List<Row.Rollout> rows) {
@@ -133,13 +127,12 @@ final class GrpoTask extends AlignTask {
         Policy policy = Policy.of(model, padded, Pass.evaluate(), options.temperature);
         Tensor old = padded.spread(rows.stream().map(j -> j.rollout.logprobs()).toList());
         Optional<Tensor> refs = reference.map(_ -> padded.spread(rows.stream().map(Judged::reference).toList()));
-        double[] a = rows.stream().mapToDouble(Judged::advantage).toArray();
-        Tensor advantages = Tensor.of(a).to(old.dtype());
-        measure(padded, policy, old, refs, a);
+        Tensor advantages = Tensor.of(rows.stream().mapToDouble(Judged::advantage).toArray()).to(old.dtype());
+        measure(padded, policy, old, refs, advantages);
         return loss.forward(policy.logprobs(), old, refs, advantages, padded.mask());
     }
 
-    private void measure(Padded padded, Policy policy, Tensor old, Optional<Tensor> refs, double[] advantages) {
+    private void measure(Padded padded, Policy policy, Tensor old, Optional<Tensor> refs, Tensor advantages) {
         Tensor now = policy.logprobs().detach();
         if (unmoved) { // the model that drew them: what it said then it should say now
             Tensor gap = now.sub(old).abs().mul(padded.mask());
@@ -149,20 +142,7 @@ final class GrpoTask extends AlignTask {
         count("tokens", padded.tokens());
         count("entropy", policy.entropySum(padded));
         refs.ifPresent(r -> count("kl", KlEstimator.K3.of(now, r).mul(padded.mask())));
-        List<float[]> moved = padded.gather(now.sub(old));
-        double clipped = 0;
-        for (int i = 0; i < moved.size(); i++) {
-            double mean = 0;
-            for (float f : moved.get(i)) {
-                mean += f / moved.get(i).length;
-            }
-            for (float f : moved.get(i)) {
-                double ratio = Math.exp(options.loss.equals("gspo") ? mean : f);
-                clipped += ratio < 1 - options.epsilon && advantages[i] < 0
-                        || ratio > 1 + options.epsilon_high && advantages[i] > 0 ? 1 : 0;
-            }
-        }
-        count("clipped", clipped);
+        count("clipped", loss.clipped(now, old, advantages, padded.mask()));
     }
 
     @Override
@@ -171,10 +151,8 @@ final class GrpoTask extends AlignTask {
         double tokens = Math.max(1, sums.get("tokens"));
         Map<String, Number> m = new LinkedHashMap<>();
         if (fresh) {
-            double[] rewards =
-                    batch.stream().mapToDouble(Row.Rollout::reward).filter(r -> !Double.isNaN(r)).toArray();
-            m.put("reward", Arrays.stream(rewards).average().orElse(0));
-            m.put("reward_std", std(rewards));
+            m.putAll(Statistics.of(batch));
+            m.put("frac_reward_zero_std", Statistics.zeroStd(batch, options.group_size));
             m.putAll(source.metrics());
         }
         if (unmoved) {
@@ -187,12 +165,13 @@ final class GrpoTask extends AlignTask {
         m.put("entropy", sums.get("entropy") / tokens);
         m.put("clip_ratio", sums.get("clipped") / tokens);
         m.put("completion_length", batch.stream().mapToInt(r -> r.completion().length).average().orElseThrow());
+        m.put("step_time", seconds);
         return m;
     }
 
     @Override
-    public Optional<String> sample(long step) {
-        return source.sample(batch);
+    public Optional<Sample> sample(long step) {
+        return SampleTable.of(source, batch, advantages, options.group_size);
     }
 
     /// In the middle of a batch the rest of its steps need it, and the model that drew it is no more.

@@ -26,4 +26,14 @@ public enum KlEstimator {
             case K3 -> logRatio.exp().sub(1).sub(logRatio);
         };
     }
+
+    /// Of one token.
+    double of(double logprob, double refLogprob) {
+        double logRatio = refLogprob - logprob;
+        return switch (this) {
+            case K1 -> -logRatio;
+            case K2 -> logRatio * logRatio / 2;
+            case K3 -> Math.exp(logRatio) - 1 - logRatio;
+        };
+    }
 }

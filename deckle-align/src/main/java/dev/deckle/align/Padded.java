@@ -5,35 +5,70 @@ import dev.deckle.tensor.Tensor;
 import java.util.Arrays;
 import java.util.List;
 
-/// Sequences side by side, with padding on their right: attention looks back only, so what is real never sees it.
+/// Sequences side by side, with padding on their right: attention looks back only, so what is real never sees it. Or
+/// end to end in one row, without padding.
 ///
-/// @param inputs (B, T) I64, all tokens but the last, T the longest sequence less one
+/// @param inputs (B, T) I64, all tokens but the last, T the longest sequence less one; end to end (1, T), T the sum of
+///     what they have
 /// @param targets (B T) I64, the token that follows each; [#IGNORED] where that does not count
 /// @param mask (B, T) F32, 1 where it counts
 /// @param tokens how many count
-record Padded(Tensor inputs, Tensor targets, Tensor mask, long tokens) {
+/// @param lengths of the inputs of sequences that stand in one row; empty where each has a row
+record Padded(Tensor inputs, Tensor targets, Tensor mask, long tokens, List<Integer> lengths) {
     static final long IGNORED = -100;
 
     static Padded of(List<Sequence> sequences) {
         int rows = sequences.size();
         int columns = Math.max(1, sequences.stream().mapToInt(Sequence::length).max().orElseThrow() - 1);
-        long[] inputs = new long[rows * columns];
-        long[] targets = new long[rows * columns];
-        float[] mask = new float[rows * columns];
-        Arrays.fill(targets, IGNORED);
-        long tokens = 0;
+        Columns all = new Columns(rows * columns);
         for (int r = 0; r < rows; r++) {
-            Sequence s = sequences.get(r);
-            for (int t = 0; t < Math.min(columns, s.length()); t++) {
-                inputs[r * columns + t] = s.ids()[t];
+            all.put(r * columns, columns, sequences.get(r));
+        }
+        return all.batch(rows, List.of());
+    }
+
+    /// The same tokens end to end ([dev.deckle.nn.Pass#packed]).
+    static Padded packed(List<Sequence> sequences) {
+        List<Integer> lengths = sequences.stream().map(s -> Math.max(1, s.length() - 1)).toList();
+        Columns all = new Columns(lengths.stream().mapToInt(n -> n).sum());
+        int at = 0;
+        for (int i = 0; i < lengths.size(); i++) {
+            all.put(at, lengths.get(i), sequences.get(i));
+            at += lengths.get(i);
+        }
+        return all.batch(1, lengths);
+    }
+
+    /// A batch as it is filled.
+    private static final class Columns {
+        private final long[] inputs;
+        private final long[] targets;
+        private final float[] mask;
+        private long tokens;
+
+        private Columns(int length) {
+            inputs = new long[length];
+            targets = new long[length];
+            mask = new float[length];
+            Arrays.fill(targets, IGNORED);
+        }
+
+        private void put(int at, int room, Sequence s) {
+            for (int t = 0; t < Math.min(room, s.length()); t++) {
+                inputs[at + t] = s.ids()[t];
                 if (t + 1 < s.length() && s.counted()[t + 1]) {
-                    targets[r * columns + t] = s.ids()[t + 1];
-                    mask[r * columns + t] = 1;
+                    targets[at + t] = s.ids()[t + 1];
+                    mask[at + t] = 1;
                     tokens++;
                 }
             }
         }
-        return new Padded(Tensor.of(inputs, rows, columns), Tensor.of(targets), Tensor.of(mask, rows, columns), tokens);
+
+        private Padded batch(int rows, List<Integer> lengths) {
+            int columns = inputs.length / rows;
+            return new Padded(Tensor.of(inputs, rows, columns), Tensor.of(targets), Tensor.of(mask, rows, columns),
+                    tokens, lengths);
+        }
     }
 
     int rows() {

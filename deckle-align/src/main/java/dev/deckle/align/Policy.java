@@ -9,13 +9,15 @@ import dev.deckle.tensor.Tensor;
 ///
 /// @param logprobs (B, T) of the tokens that count, 0 elsewhere
 /// @param logits (B, T, vocab), divided by the temperature
-record Policy(Tensor logprobs, Tensor logits) {
+/// @param hidden (B, T, hidden_size), the last hidden states
+record Policy(Tensor logprobs, Tensor logits, Tensor hidden) {
     /// @param temperature that the tokens are drawn at: what is learned is the distribution that they come from
     static Policy of(CausalLm model, Padded batch, Pass pass, double temperature) {
-        Tensor logits = model.forward(batch.inputs(), pass); // (B, T, V)
+        Tensor hidden = model.hidden(batch.inputs(), pass.packed(batch.lengths())); // (B, T, hidden)
+        Tensor logits = model.head(hidden); // (B, T, V)
         Tensor scaled = temperature == 1 ? logits : logits.div(temperature);
         Tensor losses = Functional.crossEntropy(scaled.reshape(-1, scaled.dim(-1)), batch.targets(), Padded.IGNORED);
-        return new Policy(losses.neg().reshape(batch.mask().shape()), scaled);
+        return new Policy(losses.neg().reshape(batch.mask().shape()), scaled, hidden);
     }
 
     /// The sum of the entropies of the distributions at the tokens that count, in nats.

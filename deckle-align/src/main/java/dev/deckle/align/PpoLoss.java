@@ -1,5 +1,6 @@
 package dev.deckle.align;
 
+import dev.deckle.tensor.DType;
 import dev.deckle.tensor.Tensor;
 
 /// Proximal policy optimisation: a policy gradient that stops where the policy has moved far enough, and a value
@@ -14,7 +15,7 @@ import dev.deckle.tensor.Tensor;
 /// - **Classic mistake**: min in place of max once the sign is inside; means that count padding
 public record PpoLoss(double clipRange, double clipRangeValue) {
     public Tensor policy(Tensor logprobs, Tensor oldLogprobs, Tensor advantages, Tensor mask) {
-        Tensor ratio = logprobs.sub(oldLogprobs.detach()).exp();
+        Tensor ratio = ratio(logprobs, oldLogprobs);
         Tensor against = advantages.detach().neg();
         Tensor losses = against.mul(ratio).maximum(against.mul(clip(ratio, 1 - clipRange, 1 + clipRange)));
         return maskedMean(losses, mask);
@@ -26,6 +27,24 @@ public record PpoLoss(double clipRange, double clipRangeValue) {
         Tensor moved = clip(values.sub(old), -clipRangeValue, clipRangeValue).add(old);
         Tensor losses = values.sub(target).square().maximum(moved.sub(target).square());
         return maskedMean(losses, mask).mul(0.5);
+    }
+
+    private static Tensor ratio(Tensor logprobs, Tensor oldLogprobs) {
+        return logprobs.sub(oldLogprobs.detach()).exp();
+    }
+
+    /// Tokens whose policy has moved so far that they no longer pull: (B, T), 1 or 0.
+    Tensor clipped(Tensor logprobs, Tensor oldLogprobs, Tensor advantages) {
+        return clipped(ratio(logprobs, oldLogprobs).detach(), advantages, 1 - clipRange, 1 + clipRange);
+    }
+
+    /// 1 where the ratio has left the bounds on the side that the advantage drives it to, else 0.
+    static Tensor clipped(Tensor ratio, Tensor advantages, double low, double high) {
+        DType dtype = ratio.dtype();
+        Tensor zero = Tensor.full(dtype, 0);
+        Tensor above = ratio.gt(Tensor.full(dtype, high)).to(dtype).mul(advantages.gt(zero).to(dtype));
+        Tensor below = ratio.lt(Tensor.full(dtype, low)).to(dtype).mul(advantages.lt(zero).to(dtype));
+        return above.add(below);
     }
 
     /// x where it lies between the bounds, else the nearer bound.

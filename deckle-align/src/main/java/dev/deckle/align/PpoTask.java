@@ -6,7 +6,6 @@ import dev.deckle.distributed.Communicator;
 import dev.deckle.json.StrictJson;
 import dev.deckle.memory.Workspace;
 import dev.deckle.models.CausalLm;
-import dev.deckle.models.SequenceClassifier;
 import dev.deckle.nn.Pass;
 import dev.deckle.random.Generator;
 import dev.deckle.tensor.Tensor;
@@ -18,6 +17,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.stream.IntStream;
@@ -30,7 +30,6 @@ import java.util.stream.IntStream;
 final class PpoTask extends AlignTask {
     private static final String FILE = "rollouts.jsonl";
     private static final String NUMBERS = "ppo.json";
-    private static final double HORIZON = 10_000; // of the steering of beta (Ziegler et al. 2019)
 
     /// A rollout and what was known of its tokens when it was drawn.
     private record Valued(Row.Rollout rollout, float[] reference, float[] values) {}
@@ -38,11 +37,13 @@ final class PpoTask extends AlignTask {
     /// What its tokens turned out to be worth.
     private record Judged(Valued valued, float[] advantages, float[] returns) {}
 
-    private final SequenceClassifier critic;
+    private final Critic critic;
     private final Optional<CausalLm> reference;
     private final RolloutSource source;
     private final PpoLoss loss;
     private final Gae gae;
+    private final KlEstimator kl;
+    private final AdaptiveBeta steering;
     private List<Valued> batch = List.of();
     private List<Judged> judged = List.of();
     private long batchIndex = -1;
@@ -50,7 +51,7 @@ final class PpoTask extends AlignTask {
     private double beta;
     private double divergence; // mean over the sequences of the batch
 
-    PpoTask(AlignOptions options, CausalLm actor, SequenceClassifier critic, Optional<CausalLm> reference,
+    PpoTask(AlignOptions options, CausalLm actor, Critic critic, Optional<CausalLm> reference,
             RolloutSource source, long checksum) {
         super(options, actor, checksum);
         this.critic = critic;
@@ -58,6 +59,8 @@ final class PpoTask extends AlignTask {
         this.source = source;
         loss = new PpoLoss(options.epsilon, options.epsilon_value);
         gae = new Gae(options.gamma, options.lambda);
+        kl = KlEstimator.valueOf(options.kl.toUpperCase(Locale.ROOT));
+        steering = new AdaptiveBeta(options.kl_target);
         beta = options.beta;
     }
 
@@ -75,7 +78,7 @@ final class PpoTask extends AlignTask {
         fresh = index != batchIndex;
         if (fresh) {
             if (batchIndex >= 0) {
-                steer();
+                beta = steering.next(beta, divergence, options.batch_size);
             }
             batch = valued(source.batch(index));
             batchIndex = index;
@@ -112,7 +115,8 @@ final class PpoTask extends AlignTask {
             all.addAll(partition.evaluate(() -> {
                 try (NoGrad _ = NoGrad.open(); Workspace _ = Workspace.open()) {
                     Padded p = Padded.of(some.stream().map(Row.Rollout::sequence).toList());
-                    List<float[]> values = p.gather(values(p));
+                    List<float[]> values = p.gather(
+                            critic.values(p, () -> model.hidden(p.inputs(), Pass.evaluate())));
                     Optional<List<float[]>> refs = reference.map(
                             r -> p.gather(Policy.of(r, p, Pass.evaluate(), options.temperature).logprobs()));
                     return IntStream.range(0, some.size())
@@ -125,11 +129,6 @@ final class PpoTask extends AlignTask {
         return all;
     }
 
-    /// (B, T), of what each token was drawn from.
-    private Tensor values(Padded p) {
-        return critic.forward(p.inputs(), Pass.evaluate()).squeeze(-1);
-    }
-
     private List<Judged> judge() {
         List<double[]> advantages = new ArrayList<>();
         List<double[]> returns = new ArrayList<>();
@@ -138,10 +137,9 @@ final class PpoTask extends AlignTask {
             int n = v.rollout.tokens();
             double[] rewards = new double[n];
             for (int t = 0; t < n; t++) {
-                double logRatio = v.reference[t] - v.rollout.logprobs()[t];
-                double kl = options.kl.equals("k3") ? Math.exp(logRatio) - 1 - logRatio : -logRatio;
-                rewards[t] = -beta * kl;
-                divergence += -logRatio / batch.size();
+                double drawn = v.rollout.logprobs()[t];
+                rewards[t] = -beta * kl.of(drawn, v.reference[t]);
+                divergence += KlEstimator.K1.of(drawn, v.reference[t]) / batch.size();
             }
             if (n > 0) {
                 rewards[n - 1] += v.rollout.reward() - (v.rollout.ended() ? 0 : options.missing_end_penalty);
@@ -153,9 +151,8 @@ final class PpoTask extends AlignTask {
             returns.add(r.returns());
         }
         double[] all = advantages.stream().flatMapToDouble(Arrays::stream).toArray();
-        double mean = Arrays.stream(all).average().orElse(0);
-        double std =
-                Math.sqrt(Arrays.stream(all).map(a -> (a - mean) * (a - mean)).sum() / Math.max(1, all.length - 1));
+        double mean = Statistics.mean(all);
+        double std = Statistics.std(all);
         List<Judged> out = new ArrayList<>();
         for (int i = 0; i < batch.size(); i++) {
             double[] a = advantages.get(i);
@@ -171,29 +168,19 @@ final class PpoTask extends AlignTask {
         return out;
     }
 
-    /// Moves beta towards the divergence that is wanted, by a fifth of the way at most (Ziegler et al. 2019).
-    private void steer() {
-        if (options.kl_target > 0) {
-            double error = Math.clamp(divergence / options.kl_target - 1, -0.2, 0.2);
-            beta *= 1 + error * options.batch_size / HORIZON;
-        }
-    }
-
     private Tensor loss(List<Judged> rows) {
         Padded p = Padded.of(rows.stream().map(j -> j.valued.rollout.sequence()).toList());
         Tensor old = p.spread(rows.stream().map(j -> j.valued.rollout.logprobs()).toList());
         Policy policy = Policy.of(model, p, Pass.evaluate(), options.temperature);
-        Tensor actor = loss.policy(policy.logprobs(), old,
-                p.spread(rows.stream().map(Judged::advantages).toList()), p.mask());
-        Tensor value = loss.value(values(p).mul(p.mask()), p.spread(rows.stream().map(j -> j.valued.values).toList()),
+        Tensor advantages = p.spread(rows.stream().map(Judged::advantages).toList());
+        Tensor actor = loss.policy(policy.logprobs(), old, advantages, p.mask());
+        Tensor value = loss.value(critic.values(p, policy::hidden).mul(p.mask()),
+                p.spread(rows.stream().map(j -> j.valued.values).toList()),
                 p.spread(rows.stream().map(Judged::returns).toList()), p.mask());
         count("tokens", p.tokens());
         count("entropy", policy.entropySum(p));
         count("value_loss", value.detach().item() * p.tokens());
-        Tensor ratio = policy.logprobs().detach().sub(old).exp();
-        Tensor far = ratio.gt(Tensor.scalar(1 + options.epsilon)).to(ratio.dtype())
-                .add(ratio.lt(Tensor.scalar(1 - options.epsilon)).to(ratio.dtype()));
-        count("clipped", far.mul(p.mask()));
+        count("clipped", loss.clipped(policy.logprobs(), old, advantages).mul(p.mask()));
         return actor.add(value.mul(options.value_coef));
     }
 
@@ -203,9 +190,7 @@ final class PpoTask extends AlignTask {
         double tokens = Math.max(1, sums.get("tokens"));
         Map<String, Number> m = new LinkedHashMap<>();
         if (fresh) {
-            double[] rewards =
-                    batch.stream().mapToDouble(v -> v.rollout.reward()).filter(r -> !Double.isNaN(r)).toArray();
-            m.put("reward", Arrays.stream(rewards).average().orElse(0));
+            m.putAll(Statistics.of(batch.stream().map(Valued::rollout).toList()));
             m.put("kl", divergence);
             m.put("beta", beta);
             m.putAll(source.metrics());
@@ -214,12 +199,17 @@ final class PpoTask extends AlignTask {
         m.put("entropy", sums.get("entropy") / tokens);
         m.put("clip_ratio", sums.get("clipped") / tokens);
         m.put("completion_length", batch.stream().mapToInt(v -> v.rollout.completion().length).average().orElse(0));
+        m.put("step_time", seconds);
         return m;
     }
 
     @Override
-    public Optional<String> sample(long step) {
-        return source.sample(batch.stream().map(Valued::rollout).toList());
+    public Optional<Sample> sample(long step) {
+        double[] advantages = judged.stream()
+                .mapToDouble(j -> IntStream.range(0, j.advantages.length).mapToDouble(t -> j.advantages[t]).average()
+                        .orElse(0))
+                .toArray();
+        return SampleTable.of(source, batch.stream().map(Valued::rollout).toList(), advantages, 1);
     }
 
     /// In the middle of a batch the rest of its steps need what was known of it, and the models that knew are no more.
@@ -236,6 +226,7 @@ final class PpoTask extends AlignTask {
         JsonObject numbers = new JsonObject();
         numbers.addProperty("batch", batchIndex);
         numbers.addProperty("beta", beta);
+        numbers.addProperty("divergence", divergence); // by which the next batch's beta is steered
         Files.writeString(checkpoint.resolve(NUMBERS), numbers + "\n");
     }
 
@@ -245,6 +236,7 @@ final class PpoTask extends AlignTask {
                 checkpoint.resolve(NUMBERS).toString());
         batchIndex = numbers.get("batch").getAsLong();
         beta = numbers.get("beta").getAsDouble();
+        divergence = numbers.get("divergence").getAsDouble();
         Path file = checkpoint.resolve(FILE);
         List<Valued> known = new ArrayList<>();
         for (String line : Files.readAllLines(file)) {

@@ -12,12 +12,16 @@ import java.util.stream.Stream;
 final class RewardTask extends AlignTask {
     private final SequenceClassifier classifier;
     private final List<Row.Pair> data;
+    private final List<Row.Pair> held;
     private final Order order;
 
-    RewardTask(AlignOptions options, SequenceClassifier classifier, List<Row.Pair> data, long checksum) {
+    /// @param held for evaluations
+    RewardTask(AlignOptions options, SequenceClassifier classifier, List<Row.Pair> data, List<Row.Pair> held,
+            long checksum) {
         super(options, classifier, checksum);
         this.classifier = classifier;
         this.data = data;
+        this.held = held;
         order = new Order(data.size(), options.shuffle, options.seed);
     }
 
@@ -43,6 +47,11 @@ final class RewardTask extends AlignTask {
         }
         Tensor margins = Tensor.of(pairs.stream().mapToDouble(Row.Pair::margin).toArray()).to(scores.dtype());
         return RewardModelLoss.forward(scores.slice(0, 0, n).sub(margins), scores.slice(0, n, 2 * n));
+    }
+
+    @Override
+    public Map<String, Number> evaluate(boolean last) {
+        return means(evaluate(held, pairs -> count("loss", evaluated(() -> loss(pairs)) * pairs.size())), "pairs");
     }
 
     @Override

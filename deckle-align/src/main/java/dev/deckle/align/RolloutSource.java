@@ -1,6 +1,7 @@
 package dev.deckle.align;
 
 import dev.deckle.distributed.Communicator;
+import dev.deckle.tokenizer.Tokenizer;
 import dev.deckle.zero.Partition;
 import java.io.IOException;
 import java.util.Arrays;
@@ -26,8 +27,8 @@ interface RolloutSource {
         return false;
     }
 
-    /// Some of a batch for a person to read.
-    default Optional<String> sample(List<Row.Rollout> batch) {
+    /// What makes text of them, where that is known.
+    default Optional<Tokenizer> tokenizer() {
         return Optional.empty();
     }
 

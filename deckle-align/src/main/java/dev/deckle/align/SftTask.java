@@ -12,11 +12,14 @@ import java.util.Map;
 /// step, so that it does not matter how its rows are cut into micro-batches and ranks.
 final class SftTask extends AlignTask {
     private final List<Row.Example> data;
+    private final List<Row.Example> held;
     private final Order order;
 
-    SftTask(AlignOptions options, CausalLm model, List<Row.Example> data, long checksum) {
+    /// @param held for evaluations
+    SftTask(AlignOptions options, CausalLm model, List<Row.Example> data, List<Row.Example> held, long checksum) {
         super(options, model, checksum);
         this.data = data;
+        this.held = held;
         order = new Order(data.size(), options.shuffle, options.seed);
     }
 
@@ -31,7 +34,7 @@ final class SftTask extends AlignTask {
         long all = tokens;
         List<MicroBatch> parts = new ArrayList<>();
         for (List<Row.Example> rows : window) {
-            Padded batch = Padded.of(mine(rows).stream().map(Row.Example::sequence).toList());
+            Padded batch = batch(mine(rows));
             long position = step * options.grad_accum + parts.size();
             parts.add(new MicroBatch(() -> {
                 Generator dropout = new Generator(options.seed * 0x9E3779B97F4A7C15L + position
@@ -42,6 +45,20 @@ final class SftTask extends AlignTask {
             }, 1.0 / all));
         }
         return parts;
+    }
+
+    private Padded batch(List<Row.Example> examples) {
+        List<Sequence> sequences = examples.stream().map(Row.Example::sequence).toList();
+        return options.packing ? Padded.packed(sequences) : Padded.of(sequences);
+    }
+
+    @Override
+    public Map<String, Number> evaluate(boolean last) {
+        return means(evaluate(held, rows -> {
+            Padded batch = batch(rows);
+            count("loss", evaluated(() -> Policy.of(model, batch, Pass.evaluate(), 1).logprobs().sum().neg()));
+            count("tokens", batch.tokens());
+        }), "tokens");
     }
 
     @Override

@@ -1,6 +1,7 @@
 package dev.deckle.reward;
 
 import dev.deckle.io.Shown;
+import dev.deckle.tokenizer.Tokenizer;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
@@ -19,6 +20,7 @@ import java.util.regex.PatternSyntaxException;
 /// | `length:N` | 1 up to N tokens, then linearly to 0 at 2N |
 /// | `overlong:MAX,CACHE` | 0 up to MAX - CACHE tokens, then linearly to -1 at MAX, and -1 beyond |
 /// | `arithmetic` | 1 where the first number of the answer is the value of the prompt's last calculation |
+/// | `model:DIR` | what a reward model thinks of prompt and completion, as `deckle align reward` makes them |
 /// | `command:CMD` | what a process answers: JSON lines in and out |
 /// | `FILE.java` | a class of the user's, compiled in memory |
 /// | `some.Class` | a class of the user's, from a jar |
@@ -29,7 +31,7 @@ import java.util.regex.PatternSyntaxException;
 /// What is opened here fails as its class or process does: a [RewardPanel] is what calls it safely.
 public final class Rewards {
     private static final String KNOWN = "exact_match[:COLUMN], regex:PATTERN, format, length:N, overlong:MAX,CACHE, "
-            + "arithmetic, command:CMD, FILE.java, or a class with its jar";
+            + "arithmetic, model:DIR, command:CMD, FILE.java, or a class with its jar";
 
     private Rewards() {}
 
@@ -40,14 +42,17 @@ public final class Rewards {
 
     /// The same; what a command writes on stderr is kept for messages alone.
     public static RewardFunction open(String spec, Optional<Path> jar) throws IOException {
-        return open(spec, jar, _ -> {});
+        return open(spec, jar, Optional.empty(), _ -> {});
     }
 
     /// @param jar where a class of the user's is looked for: a jar or a folder of classes; others do without
+    /// @param writer the tokenizer of the model whose completions are judged: a reward model with the same one reads
+    ///     its ids, another the text
     /// @param stderr gets each line that a command writes on stderr, on a thread of its own
     /// @throws IllegalArgumentException on one line, if it is none of those above
     /// @throws IOException on one line, if a file cannot be read, compiled or loaded
-    public static RewardFunction open(String spec, Optional<Path> jar, Consumer<String> stderr) throws IOException {
+    public static RewardFunction open(
+            String spec, Optional<Path> jar, Optional<Tokenizer> writer, Consumer<String> stderr) throws IOException {
         String text = spec.strip();
         int colon = text.indexOf(':');
         String kind = colon < 0 ? text : text.substring(0, colon);
@@ -59,6 +64,7 @@ public final class Rewards {
             case "arithmetic" -> plain(kind, rest, new ArithmeticCheck());
             case "length" -> new SoftLength(whole(kind, "N", given(kind, "N", rest)));
             case "overlong" -> overlong(given(kind, "MAX,CACHE", rest));
+            case "model" -> RewardModel.open(Path.of(given(kind, "DIR", rest).strip()), writer);
             case "command" -> new CommandReward(given(kind, "CMD", rest), stderr);
             default -> other(text, jar);
         };

@@ -236,6 +236,46 @@ class AlignLossesTest {
         return total;
     }
 
+    /// A token is clipped where the loss no longer changes with its ratio: its advantage would push it further out.
+    @Test
+    void clipped() {
+        Tensor logp = randn(1, B, T);
+        Tensor old = randn(3, B, T).add(logp);
+        Tensor advantages = randn(5, B);
+        Tensor wide = advantages.reshape(-1, 1).mul(Tensor.full(DType.F64, 1, B, T));
+        for (boolean sequence : new boolean[] {false, true}) {
+            GrpoLoss loss = new GrpoLoss(NORMS.getFirst(), sequence, 0.1, 0.25, 0);
+            double[] expected = new double[B * T];
+            for (int i = 0; i < B * T; i++) {
+                int b = i / T;
+                double mean = 0;
+                for (int t = 0; t < T; t++) {
+                    mean += MASK.at(b, t) * (logp.at(b, t) - old.at(b, t)) / MASK.select(0, b).sum().item();
+                }
+                double ratio = Math.exp(sequence ? mean : logp.at(b, i % T) - old.at(b, i % T));
+                double a = advantages.at(b);
+                expected[i] = MASK.at(b, i % T) * (ratio * a > clip(ratio, 0.9, 1.25) * a ? 1 : 0);
+            }
+            assertClose(expected, loss.clipped(logp, old, advantages, MASK), 0);
+            assertTrue(Arrays.stream(expected).sum() > 2, Arrays.toString(expected));
+            if (!sequence) {
+                assertClose(expected, PpoLoss.clipped(logp.sub(old).exp(), wide, 0.9, 1.25).mul(MASK), 0);
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void kinds(GrpoLoss.Kind kind) {
+        GrpoLoss loss = kind.loss(9, 0.1, 0.2, 0.3);
+        assertEquals(switch (kind) {
+            case GRPO -> new GrpoLoss(new GrpoLoss.Norm.EachSequence(), false, 0.1, 0.2, 0.3);
+            case GSPO -> new GrpoLoss(new GrpoLoss.Norm.EachSequence(), true, 0.1, 0.2, 0.3);
+            case DAPO, BNPO -> new GrpoLoss(new GrpoLoss.Norm.AllTokens(), false, 0.1, 0.2, 0.3);
+            case DR_GRPO -> new GrpoLoss(new GrpoLoss.Norm.Constant(9), false, 0.1, 0.2, 0.3);
+        }, loss);
+    }
+
     @Test
     void ppoLearnsFromWhatThePolicyHasJustDrawn() {
         PpoLoss loss = new PpoLoss(0.2, 0.2);

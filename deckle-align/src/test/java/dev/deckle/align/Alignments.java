@@ -153,7 +153,7 @@ final class Alignments {
         List<JsonObject> told() {
             return steps.values().stream().map(s -> {
                 JsonObject o = s.json();
-                List.copyOf(o.keySet()).stream().filter(k -> k.contains("per_s") || k.contains("second"))
+                List.copyOf(o.keySet()).stream().filter(k -> k.contains("per_s") || k.equals("step_time"))
                         .forEach(o::remove);
                 return o;
             }).toList();

@@ -175,6 +175,24 @@ class RowsTest {
         assertArrayEquals(tokenizer.encode(prompt.text()), prompt.ids());
     }
 
+    /// Where the template marks what is the assistant's, only that counts, even if turns cannot be told by rendering.
+    @Test
+    void generationBlocks() throws IOException {
+        String said =
+                "{'messages': [{'role': 'user', 'content': 'to be?'}, {'role': 'assistant', 'content': 'or not'}, "
+                        + "{'role': 'user', 'content': 'that is?'}, {'role': 'assistant', 'content': 'the question'}], "
+                        + "'prompt': 'not a part of it'}";
+        Files.writeString(file, said.replace('\'', '"'));
+        Rows marked = new Rows(file, Optional.of(tokenizer), Optional.of(template(
+                "{{ messages | length }}{% for m in messages %}<{{ m.role }}>{% if m.role == 'assistant' %}"
+                        + "{% generation %}{{ m.content }}{% endgeneration %}" + END
+                        + "{% else %}{{ m.content }}{% endif %}{% endfor %}")),
+                VOCAB, 99);
+        Sequence s = marked.examples().getFirst().sequence();
+        assertEquals(List.of("or not", "the question"), learned(s)); // without the end, as the template has it
+        assertTrue(tokenizer.decode(s.ids()).startsWith("4<user>to be?<assistant>or not" + END), s.toString());
+    }
+
     /// A token over the border of two turns: each is tokenised alone, so that what counts is whole.
     @Test
     void turnsThatWouldMelt() throws IOException {

@@ -220,7 +220,7 @@ class CommandRewardTest {
     void whatItWritesOnStderrIsPassedOn() throws IOException {
         List<String> heard = Collections.synchronizedList(new ArrayList<>());
         RewardFunction f = Rewards.open("command:echo one >&2; echo >&2; printf two >&2; exit 1", Optional.empty(),
-                heard::add);
+                Optional.empty(), heard::add);
         try (var panel = new RewardPanel(List.of(new Weighted(f, 1)))) {
             panel.judge(THREE);
             assertEquals("it ended with exit code 1: two", panel.firstFailures().get("command"));

@@ -8,7 +8,6 @@ import dev.deckle.train.Run;
 import dev.deckle.train.RunFolder;
 import dev.deckle.train.TrainListener;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -108,6 +107,14 @@ final class Align extends Verb {
             description = "tokens in a sequence, longer ones are cut; default: 1024")
     private Integer maxLength;
 
+    @Option(names = "--packing",
+            description = "sft: examples end to end in one row, without padding: the same is learned in less time")
+    private boolean packing;
+
+    @Option(names = "--eval-data", paramLabel = "FILE",
+            description = "sft, reward, dpo: rows that are not learned from, to evaluate on")
+    private Path evalData;
+
     @Option(names = "--no-shuffle", description = "rows in the order of the file")
     private boolean noShuffle;
 
@@ -168,6 +175,10 @@ final class Align extends Verb {
             description = "ppo: parts of a batch, each a step in each of the iterations; default: 4")
     private Integer miniBatches;
 
+    @Option(names = "--critic", paramLabel = "KIND",
+            description = "ppo: own (default), a critic as large as the actor, or shared, a head on the actor's trunk")
+    private String critic;
+
     @Option(names = "--value-coef", paramLabel = "X", description = "ppo: weight of the critic's loss; default: 0.1")
     private Double valueCoef;
 
@@ -205,7 +216,7 @@ final class Align extends Verb {
 
     @Option(names = "--reward", paramLabel = "NAME", arity = "1..*",
             description = "grpo: what judges completions: exact_match[:COLUMN], regex:PATTERN, format, length:N, "
-                    + "overlong:MAX,CACHE, arithmetic, FILE.java, or a class with --reward-jar")
+                    + "overlong:MAX,CACHE, arithmetic, model:DIR, FILE.java, or a class with --reward-jar")
     private List<String> reward;
 
     @Option(names = "--reward-weights", paramLabel = "X", arity = "1..*", description = "grpo: what each counts")
@@ -242,7 +253,7 @@ final class Align extends Verb {
     private Path trace;
 
     @Option(names = "--eval-every", paramLabel = "N",
-            description = "grpo, ppo: steps between samples that are shown; default: every 25 s")
+            description = "steps between evaluations, or for grpo and ppo samples that are shown; default: every 25 s")
     private Integer evalEvery;
 
     @Option(names = "--save-every", paramLabel = "N", description = "steps between checkpoints; default: every minute")
@@ -276,7 +287,6 @@ final class Align extends Verb {
         return Deckle.DONE;
     }
 
-    /// Improves a weak start by each method, and shows by how much.
     private int demo(Console console) throws IOException {
         if (model != null || data != null || rollouts != null || resume != null) {
             throw wrongUsage("demo makes its own model and data");
@@ -290,44 +300,9 @@ final class Align extends Verb {
         if (demoSeeds != null && (demoSeeds < 1 || demoSeeds > 100)) {
             throw wrongUsage("--seeds must be from 1 to 100, not " + demoSeeds);
         }
-        Path folder = out == null ? RunFolder.next(Path.of("runs")) : out;
-        long first = seed == null ? 1 : seed;
-        if (!console.json()) {
-            console.result("method  seed  before   after  steps  seconds");
-        }
-        for (int i = 0; i < (demoSeeds == null ? 1 : demoSeeds); i++) {
-            Path own = Files.createDirectories(folder.resolve("seed-" + (first + i)));
-            Demo.run(own, first + i, methods, new Quiet(console), r -> {
-                if (console.json()) {
-                    console.emit(r.json());
-                } else {
-                    console.result(String.format("%-6s %5d %7.3f %7.3f %6d %8.1f", r.method(), r.seed(), r.before(),
-                            r.after(), r.steps(), r.seconds()));
-                }
-            });
-        }
-        console.log("what it made is in " + folder);
+        new AlignDemo(console, out == null ? RunFolder.next(Path.of("runs")) : out, methods, seed == null ? 1 : seed,
+                demoSeeds == null ? 1 : demoSeeds).run();
         return Deckle.DONE;
-    }
-
-    /// Only what `-v` asks for.
-    private record Quiet(Console console) implements TrainListener {
-        @Override
-        public void note(String line) {
-            console.detail(line);
-        }
-
-        @Override
-        public void step(Step s) {
-            if (s.step() % 20 == 0) {
-                console.detail(s.json().toString());
-            }
-        }
-
-        @Override
-        public void sample(long step, String text) {
-            console.detail(text);
-        }
     }
 
     private Run started(TrainListener listener, Optional<Launch> elsewhere) throws IOException {
@@ -377,6 +352,8 @@ final class Align extends Verb {
         set(adamBeta2, v -> o.adam_beta2 = v);
         set(adamEps, v -> o.adam_eps = v);
         set(maxLength, v -> o.max_length = v);
+        o.packing |= packing;
+        set(evalData, v -> o.eval_data = absolute(v));
         o.shuffle &= !noShuffle;
         set(seed, v -> o.seed = v);
         set(dtype, v -> o.dtype = v.name());
@@ -394,6 +371,7 @@ final class Align extends Verb {
         set(temperature, v -> o.temperature = v);
         set(maxNewTokens, v -> o.max_new_tokens = v);
         set(miniBatches, v -> o.mini_batches = v);
+        set(critic, v -> o.critic = v);
         set(valueCoef, v -> o.value_coef = v);
         set(epsilonValue, v -> o.epsilon_value = v);
         set(gamma, v -> o.gamma = v);

@@ -20,11 +20,12 @@ import picocli.CommandLine.TypeConversionException;
 /// Measures this machine.
 @Command(
         name = "bench",
-        description = "Measure matrix products, attention, a training step, decoding or a prompt on this machine.",
+        description = "Measure matrix products, attention, a training step, decoding, a prompt or rollouts.",
         footerHeading = "%nExamples:%n",
         footer = {
             "  ./deckle bench gemm",
             "  ./deckle bench train --preset 10m --fresh-jvms 5    five processes, their median and spread",
+            "  ./deckle bench train --dtype bf16 --profile    each operation's share and rate",
             "  ./deckle bench decode --preset 1b --dtype bf16    against the bandwidth of the memory",
             "  ./deckle bench decode --batch-size 16 --json"
         })
@@ -34,7 +35,8 @@ final class Bench extends Verb {
         attention,
         train,
         decode,
-        prefill
+        prefill,
+        rollout
     }
 
     enum Size {
@@ -68,21 +70,24 @@ final class Bench extends Verb {
         }
     }
 
-    @Parameters(paramLabel = "gemm|attention|train|decode|prefill", description = "what")
+    @Parameters(paramLabel = "gemm|attention|train|decode|prefill|rollout", description = "what")
     private What what;
 
     @Option(names = "--preset", paramLabel = "NAME", defaultValue = "10m",
-            description = "the model: 10m (default), 58m, or 1b for decode and prefill",
+            description = "the model: 10m (default), 58m, or 1b for decode, prefill and rollout",
             converter = SizeConverter.class)
     private Size preset;
 
     @Option(names = "--dtype", paramLabel = "TYPE", defaultValue = "f32",
-            description = "the weights of gemm, decode and prefill: f32 or bf16")
+            description = "the weights: f32 or bf16; train keeps masters in f32")
     private DataType dtype;
 
-    @Option(names = "--batch-size", paramLabel = "N", defaultValue = "1",
-            description = "decode N sequences together")
-    private int batchSize;
+    @Option(names = "--batch-size", paramLabel = "N",
+            description = "decode N sequences together, default 1; rollout: completions of a prompt, default 16")
+    private Integer batchSize;
+
+    @Option(names = "--profile", description = "train: where the time of a step goes, and what it could be at best")
+    private boolean profile;
 
     @Option(names = "--fresh-jvms", paramLabel = "N", defaultValue = "0",
             description = "measure in N new processes, one after the other")
@@ -96,25 +101,30 @@ final class Bench extends Verb {
         if (freshJvms > 0) {
             return inFreshJvms(console);
         }
-        boolean runs = what == What.decode || what == What.prefill;
-        if (batchSize < 1 || batchSize > 1 && what != What.decode) {
-            throw wrongUsage("--batch-size is a positive number of sequences to decode, not " + batchSize
-                    + (what == What.decode ? "" : " for " + what));
+        boolean batches = what == What.decode || what == What.rollout;
+        boolean runs = batches || what == What.prefill;
+        if (batchSize != null && (batchSize < 1 || !batches)) {
+            throw wrongUsage("--batch-size is a positive number of sequences for decode or rollout, not " + batchSize
+                    + (batches ? "" : " for " + what));
         }
         if (preset == Size._1b && !runs) {
-            throw wrongUsage("--preset 1b is for decode and prefill, not for " + what);
+            throw wrongUsage("--preset 1b is for decode, prefill and rollout, not for " + what);
         }
-        if (dtype == DataType.bf16 && (what == What.train || what == What.attention)) {
-            throw wrongUsage("--dtype bf16 is for gemm, decode and prefill, not for " + what);
+        if (dtype == DataType.bf16 && what == What.attention) {
+            throw wrongUsage("--dtype bf16 is not for attention, which is computed in f32");
         }
-        Benchmarks measure = new Benchmarks(preset == Size._10m);
+        if (profile && (what != What.train || freshJvms > 0)) {
+            throw wrongUsage("--profile goes with train, in one process");
+        }
+        Benchmarks measure = new Benchmarks();
         ModelBenchmarks model = new ModelBenchmarks(preset.shapes, dtype.type);
         List<Benchmarks.Figure> figures = switch (what) {
             case gemm -> measure.gemm(dtype.type);
             case attention -> measure.attention();
-            case train -> measure.train();
-            case decode -> model.decode(batchSize);
+            case train -> train(console);
+            case decode -> model.decode(batchSize == null ? 1 : batchSize);
             case prefill -> model.prefill();
+            case rollout -> model.rollout(batchSize == null ? 16 : batchSize);
         };
         for (Benchmarks.Figure f : figures) {
             if (console.json()) {
@@ -127,6 +137,11 @@ final class Bench extends Verb {
             }
         }
         return Deckle.DONE;
+    }
+
+    private List<Benchmarks.Figure> train(Console console) {
+        TrainBenchmark train = new TrainBenchmark(preset == Size._10m, dtype.type);
+        return List.of(profile ? train.profiled(console) : train.run());
     }
 
     private JsonObject json(Benchmarks.Figure f) {

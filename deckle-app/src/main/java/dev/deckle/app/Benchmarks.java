@@ -2,9 +2,6 @@ package dev.deckle.app;
 
 import dev.deckle.autograd.NoGrad;
 import dev.deckle.memory.Workspace;
-import dev.deckle.models.Llama;
-import dev.deckle.nn.Pass;
-import dev.deckle.optim.AdamW;
 import dev.deckle.random.Generator;
 import dev.deckle.tensor.DType;
 import dev.deckle.tensor.Functional;
@@ -23,55 +20,6 @@ final class Benchmarks {
     record Figure(String name, Map<String, Number> more, double value, String unit) {
         Figure(String name, double value, String unit) {
             this(name, Map.of(), value, unit);
-        }
-    }
-
-    /// The sizes of the presets: vocabulary, width, layers, heads, batch, context.
-    private record Size(int vocab, int hidden, int layers, int heads, int batch, int context) {}
-
-    private static final int WARM_UP = 4;
-    private static final int MEASURED = 8;
-
-    private final Size size;
-
-    Benchmarks(boolean small) {
-        size = small ? new Size(65, 384, 6, 6, 12, 256) : new Size(32_000, 512, 8, 8, 4, 512);
-    }
-
-    private Llama model(int context) {
-        int ffn = size.hidden * 8 / 3 / 64 * 64;
-        return Llama.create(Llama.Config.of(size.vocab, size.hidden, ffn, size.layers, size.heads, size.heads, context,
-                false), 0, 1);
-    }
-
-    /// Forward, backward, clipping and AdamW on random tokens: the median of 8 steps after 4.
-    List<Figure> train() {
-        try (Llama model = model(size.context);
-                AdamW optimizer = new AdamW(model.parameters(), new AdamW.Options(0.9, 0.999, 1e-8, 0.01),
-                        AdamW::isMatrix)) {
-            Generator random = new Generator(1);
-            double[] seconds = new double[MEASURED];
-            double first = 0;
-            double last = 0;
-            for (int i = 0; i < WARM_UP + MEASURED; i++) {
-                long[] x = ids(random, size.batch * size.context);
-                long[] y = ids(random, size.batch * size.context);
-                long start = System.nanoTime();
-                try (Workspace _ = Workspace.open()) {
-                    Tensor logits = model.forward(Tensor.of(x, size.batch, size.context), Pass.train(random));
-                    Tensor loss = Functional.crossEntropy(logits.reshape(-1, size.vocab), Tensor.of(y), -100).mean();
-                    loss.backward();
-                    last = loss.item();
-                }
-                optimizer.step(3e-4, AdamW.clip(optimizer.gradNorm(), 1));
-                if (i >= WARM_UP) {
-                    seconds[i - WARM_UP] = (System.nanoTime() - start) / 1e9;
-                }
-                first = i == 0 ? last : first;
-            }
-            require(Math.abs(first - Math.log(size.vocab)) < 0.5 && last < first + 0.5,
-                    "the loss of random tokens is " + first + " then " + last);
-            return List.of(new Figure("train", size.batch * size.context / median(seconds), "tok_per_s"));
         }
     }
 
@@ -134,12 +82,6 @@ final class Benchmarks {
             seconds[Math.max(0, i)] = (System.nanoTime() - start) / 1e9 / inner;
         }
         return median(seconds);
-    }
-
-    private long[] ids(Generator random, int n) {
-        long[] ids = new long[n];
-        Arrays.setAll(ids, _ -> random.nextInt((long) size.vocab));
-        return ids;
     }
 
     static double median(double[] x) {

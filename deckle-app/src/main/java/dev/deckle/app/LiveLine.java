@@ -2,12 +2,15 @@ package dev.deckle.app;
 
 import java.io.PrintStream;
 import java.time.Duration;
+import java.util.List;
 import java.util.Locale;
 import java.util.function.IntSupplier;
 import java.util.function.LongSupplier;
 import java.util.function.Supplier;
+import java.util.stream.Collectors;
 
-/// Where a long run stands: `step 120/2000 · loss 3.412 · 12,345 tok/s · 3 min 20 s left`.
+/// Where a long run stands: `step 120/2000 · loss 3.412 · 12,345 tok/s · 3 min 20 s left`, or other numbers in the
+/// middle.
 ///
 /// On a terminal it is one line that is rewritten ten times a second at most and cut to the width. Elsewhere it is a
 /// plain line now and then: the first, then one every ten seconds.
@@ -39,17 +42,12 @@ final class LiveLine implements AutoCloseable {
     /// Where the run stands now; shown if it is time to.
     ///
     /// @param steps how many there will be; 0 where a clock ends the run instead
+    /// @param more what else is told between the loss and the time
     /// @param left the time that the rest will take
-    void update(long step, long steps, double loss, double tokensPerSecond, Duration left) {
+    void update(long step, long steps, double loss, List<String> more, Duration left) {
         var of = steps > 0 ? "/" + steps : "";
-        show(() -> String.format(
-                Locale.ROOT,
-                "step %d%s · loss %.3f · %,d tok/s · %s left",
-                step,
-                of,
-                loss,
-                Math.round(tokensPerSecond),
-                span(left)));
+        show(() -> String.format(Locale.ROOT, "step %d%s · loss %.3f · %s%s left", step, of, loss,
+                more.stream().map(m -> m + " · ").collect(Collectors.joining()), span(left)));
     }
 
     /// The same in other words, which are asked for only when they are shown.

@@ -8,12 +8,14 @@ import dev.deckle.kernel.Native;
 import dev.deckle.kernel.Team;
 import dev.deckle.memory.ModelMemory;
 import dev.deckle.models.Llama;
+import dev.deckle.nn.KvCache;
 import dev.deckle.random.Generator;
 import dev.deckle.tensor.DType;
 import dev.deckle.tensor.Shape;
 import dev.deckle.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -34,6 +36,8 @@ final class ModelBenchmarks {
 
     private static final int PROMPT = 16;
     private static final int PREFILL = 512;
+    private static final int ROLLOUT_PROMPT = 128;
+    private static final int ROLLOUT_NEW = 64;
     private static final int WARM_UP = 3;
     private static final int MEASURED = 5;
     /// Bytes of the buffer whose reading is timed: more than any cache.
@@ -104,6 +108,31 @@ final class ModelBenchmarks {
             more.put("tokens", PREFILL);
             more.put("seconds", rounded(median));
             return List.of(new Benchmarks.Figure("prefill", more, PREFILL / median, "tok_per_s"));
+        }
+    }
+
+    /// What a policy draws for one prompt of 128 tokens: a group of completions of 64 tokens each at temperature 1,
+    /// with their log-probabilities, from the prompt on. The prompt's part of the cache is there once.
+    List<Benchmarks.Figure> rollout(int group) {
+        try (Llama model = model(ROLLOUT_PROMPT + ROLLOUT_NEW)) {
+            TextGenerator generator = new TextGenerator(model, new Sampler(1, 0, 1, 0, 1), Set.of(),
+                    KvCache.Kind.PAGED).withTemperedLogProbs();
+            List<int[]> prompts = Collections.nCopies(group, prompts(1, ROLLOUT_PROMPT).getFirst());
+            double[] seconds = new double[MEASURED];
+            for (int i = 0; i < WARM_UP + MEASURED; i++) {
+                long start = System.nanoTime();
+                try (Decoding decoding = generator.decode(prompts, ROLLOUT_NEW, i)) {
+                    decoding.forEachRemaining(_ -> {});
+                    Benchmarks.require(decoding.logProbs(group - 1).length == ROLLOUT_NEW, "a completion is short");
+                }
+                seconds[Math.max(0, i - WARM_UP)] = (System.nanoTime() - start) / 1e9;
+            }
+            double median = Benchmarks.median(seconds);
+            Map<String, Number> more = new LinkedHashMap<>();
+            more.put("group_size", group);
+            more.put("max_new_tokens", ROLLOUT_NEW);
+            more.put("seconds", rounded(median));
+            return List.of(new Benchmarks.Figure("rollout", more, group * ROLLOUT_NEW / median, "tok_per_s"));
         }
     }
 

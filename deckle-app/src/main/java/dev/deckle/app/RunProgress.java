@@ -12,8 +12,10 @@ import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Optional;
+import java.util.Map;
+import java.util.stream.Collectors;
 
 /// What the user sees of a run.
 final class RunProgress implements TrainListener {
@@ -28,8 +30,7 @@ final class RunProgress implements TrainListener {
     private final String next;
     private final String onward;
     private final long began = System.nanoTime();
-    private Optional<Step> last = Optional.empty();
-    private double tokensPerSecond;
+    private final RunNumbers numbers = new RunNumbers();
     private boolean drawable = true;
     private Path folder; // these two are known once the run is prepared, before its first step
     private long steps;
@@ -66,16 +67,29 @@ final class RunProgress implements TrainListener {
 
     @Override
     public void step(Step s) {
-        double rate = s.metric("tok_per_s").orElse(0);
-        tokensPerSecond = last.isEmpty() ? rate : 0.9 * tokensPerSecond + 0.1 * rate;
-        last = Optional.of(s);
-        live.update(s.step(), steps, s.loss(), tokensPerSecond, s.left());
+        live.update(s.step(), steps, s.loss(), numbers.of(s, System.nanoTime()), s.left());
         if (console.json()) {
             console.emit(s.json());
         }
-        s.metric("val_loss").ifPresent(loss -> console.log(String.format("step %,d: held-out loss %.3f", s.step(), loss)
-                + (s.metric("val_bpb").isEmpty() ? ""
-                        : String.format(", %.3f bits per byte", s.metric("val_bpb").getAsDouble()))));
+        String held = held(s);
+        if (!held.isEmpty()) {
+            console.log(String.format("step %,d: held-out %s", s.step(), held));
+        }
+    }
+
+    /// What was measured on data that is not learned from; empty where nothing was.
+    private static String held(Step s) {
+        Map<String, String> shown = new LinkedHashMap<>();
+        shown.put("val_loss", "loss %.3f");
+        shown.put("val_bpb", "%.3f bits per byte");
+        shown.put("eval_loss", "loss %.3f");
+        shown.put("eval_accuracy", "accuracy %.3f");
+        shown.put("eval_rewards/accuracies", "accuracy %.3f");
+        shown.put("eval_rewards/margins", "margin %.3f");
+        return shown.entrySet().stream()
+                .filter(e -> s.metric(e.getKey()).isPresent())
+                .map(e -> String.format(e.getValue(), s.metric(e.getKey()).getAsDouble()))
+                .collect(Collectors.joining(", "));
     }
 
     @Override

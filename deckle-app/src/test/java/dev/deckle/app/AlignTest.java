@@ -86,6 +86,8 @@ class AlignTest {
         "reward --data FOLDER/reward.jsonl --lora-rank 2 --lora-dropout 0.1 | --lora-dropout goes with sft alone",
         "dpo --data FOLDER/dpo.jsonl --lora-rank 2 --lora-dropout 0.1 | --lora-dropout goes with sft alone",
         "sft --data FOLDER/sft.jsonl --save-every -1          | --save-every must not be negative, not -1",
+        "dpo --data FOLDER/dpo.jsonl --packing                | --packing goes with sft alone",
+        "grpo --rollouts FOLDER/grpo.jsonl --eval-data x      | --eval-data goes with sft, reward and dpo alone",
         "reward --data FOLDER/reward.jsonl --loss hinge       | --loss: reward has one loss alone",
         "dpo --data FOLDER/dpo.jsonl --loss grpo              | --loss must be one of sigmoid, hinge, ipo, ",
         "dpo --data FOLDER/dpo.jsonl --beta 0                 | --beta must be above 0 for dpo, not 0.0",
@@ -104,6 +106,8 @@ class AlignTest {
         "grpo --rollouts FOLDER/grpo.jsonl --epsilon 1        | --epsilon must be at least 0 and below 1, not 1.0",
         "grpo --rollouts FOLDER/grpo.jsonl --epsilon-high 1e9 | --epsilon-high must be at least 0 and below",
         "grpo --rollouts FOLDER/grpo.jsonl --temperature 0    | --temperature must be above 0 and below 100, not 0.0",
+        "ppo --data FOLDER/sft.jsonl --reward format --critic two | --critic must be own or shared, not two",
+        "ppo --data FOLDER/sft.jsonl --reward format --beta 0 --kl-target 1 | --kl-target steers --beta, which must be",
         "grpo --rollouts FOLDER/grpo.jsonl --ranks 2 --grad-accum 3 | must be a multiple of the 2 ranks times",
     })
     void wrongUsage(String args, String told) {
@@ -146,6 +150,8 @@ class AlignTest {
         "align sft --model POLICY --data FOLDER/sft.jsonl --trace FOLDER/no/t | --trace FOLDER/no/t: cannot be ",
         "align grpo --model POLICY --rollouts FOLDER/grpo.jsonl --batch-size 64 | FOLDER/grpo.jsonl: holds ",
         "align grpo --model POLICY --rollouts FOLDER/grpo.jsonl           | --group-size 8: rollout 5 of FOLDER/grpo",
+        "align ppo --model POLICY --data FOLDER/sft.jsonl --reward model:POLICY      | POLICY: score.weight (1, ",
+        "align ppo --model POLICY --data FOLDER/sft.jsonl --reward model:FOLDER/hollow | FOLDER/hollow/config.json: ",
         "align --resume FOLDER/nowhere                                | FOLDER/nowhere: there is no such run",
         "align --resume FOLDER/hollow                                 | FOLDER/hollow: holds no checkpoint",
     })
@@ -153,7 +159,8 @@ class AlignTest {
         int code = deckle(args + (args.contains("--resume") ? "" : " --json --steps 2 --out FOLDER/run"));
         assertTrue(code == 1 || code == 2, code + err());
         String line = err().lines().filter(l -> l.startsWith("deckle")).toList().getLast();
-        assertTrue(line.contains(told.replace("FOLDER", folder.toString())), err());
+        assertTrue(line.contains(told.replace("FOLDER", folder.toString()).replace("POLICY", GOLDEN + "/policy")),
+                err());
         assertEquals(1, err().lines().filter(l -> l.startsWith("deckle")).count(), err());
         assertFalse(err().contains("\tat "), err());
         assertEquals(0, out.size());

@@ -53,18 +53,18 @@ class LossChartTest {
 
     @Test
     void thinningKeepsTheMean() {
-        var curve = new LossChart.Curve();
+        var curve = new Curve();
         for (int i = 0; i < 7; i++) {
             curve.add(i, 10 * i);
         }
-        LossChart.Curve thin = curve.thinned(4);
+        Curve thin = curve.thinned(4);
         assertEquals(List.of(0.5, 2.5, 4.5, 6.0), thin.steps);
         assertEquals(List.of(5.0, 25.0, 45.0, 60.0), thin.values);
     }
 
     @Test
     void smoothingAveragesOverItsWindow() {
-        var curve = new LossChart.Curve();
+        var curve = new Curve();
         for (int i = 0; i < 100; i++) {
             curve.add(i, 3);
         }

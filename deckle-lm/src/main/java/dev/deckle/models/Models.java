@@ -4,6 +4,7 @@ import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 import dev.deckle.memory.ModelMemory;
 import dev.deckle.nn.Init;
+import dev.deckle.nn.Linear;
 import dev.deckle.nn.Lora;
 import dev.deckle.nn.ParameterHome;
 import dev.deckle.nn.Weights;
@@ -207,6 +208,16 @@ public final class Models {
                 (values, _) -> home.adopt(SequenceClassifier.SCORE, values.orElseThrow(() -> noScore(adapter)), true));
     }
 
+    /// A classifier's score alone, from the last hidden states (..., hidden_size) of the model in a folder to (..., 1),
+    /// its weights drawn and adopted as `score.weight`: for a model that is open already.
+    public static Linear score(Path folder, ParameterHome home, long seed) throws IOException {
+        return new Linear(trained(home, seed).apply(Optional.empty(), hiddenSize(ConfigReader.ofModel(folder))));
+    }
+
+    private static int hiddenSize(ConfigReader config) {
+        return config.integer(config.has("n_embd") ? "n_embd" : "hidden_size", 1, 1 << 20);
+    }
+
     /// A score of its own, or a new one, that lives in a home.
     private static BiFunction<Optional<Tensor>, Integer, Tensor> trained(ParameterHome home, long seed) {
         return (values, hidden) -> {
@@ -230,9 +241,7 @@ public final class Models {
             return (SequenceClassifier) classifierAdapter(folder, Weights::load,
                     (values, _) -> values.orElseThrow(() -> noScore(folder))).model();
         }
-        return classifier(folder, _ -> {}, Weights::load, (values, hidden) -> values.orElseThrow(
-                () -> new IllegalArgumentException(folder + ": score.weight (1, " + hidden + ") is missing: no model "
-                        + "that judges (deckle align reward makes one)")));
+        return classifier(folder, _ -> {}, Weights::load, (values, _) -> values.orElseThrow(() -> noScore(folder)));
     }
 
     /// @param score from the score that was saved beside the adapter, and the width of what it judges by
@@ -263,7 +272,7 @@ public final class Models {
             Path folder, Path asked, Consumer<ConfigReader> change, Addition addition, Reader reader,
             BiFunction<Optional<Tensor>, Integer, Tensor> score) throws IOException {
         ConfigReader config = ConfigReader.ofModel(folder);
-        int hidden = config.integer(config.has("n_embd") ? "n_embd" : "hidden_size", 1, 1 << 20);
+        int hidden = hiddenSize(config);
         boolean tied = config.flag("tie_word_embeddings", true);
         Tensor[] scoreWeight = new Tensor[1];
         Consumer<ConfigReader> headless = c -> c.json().addProperty("tie_word_embeddings", true); // it needs no head

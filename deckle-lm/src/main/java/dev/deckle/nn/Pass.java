@@ -2,6 +2,7 @@ package dev.deckle.nn;
 
 import dev.deckle.random.Generator;
 import dev.deckle.tensor.Tensor;
+import java.util.List;
 import java.util.Optional;
 import java.util.stream.IntStream;
 
@@ -12,22 +13,40 @@ import java.util.stream.IntStream;
 /// its sequence. A layer that turns or adds positions asks [#positions], attention hides the padding by [#mask]; both
 /// are empty where no row has padding, and the plain way through a layer serves.
 ///
+/// Sequences of unequal length may also stand end to end in one row, without any padding ([#packed]): positions begin
+/// anew with each, and attention takes each by itself, so that none sees another.
+///
 /// @param random where dropout draws from; present in training only
 /// @param cache keys and values of the positions before these; present when decoding
-public record Pass(Optional<Generator> random, Optional<KvCache> cache) {
+/// @param lengths of the sequences that stand in the one row; empty where each row is a sequence
+public record Pass(Optional<Generator> random, Optional<KvCache> cache, List<Integer> lengths) {
+    public Pass {
+        lengths = List.copyOf(lengths);
+    }
+
     /// The whole sequence at once, without dropout.
     public static Pass evaluate() {
-        return new Pass(Optional.empty(), Optional.empty());
+        return new Pass(Optional.empty(), Optional.empty(), List.of());
     }
 
     /// With dropout drawn from `random`.
     public static Pass train(Generator random) {
-        return new Pass(Optional.of(random), Optional.empty());
+        return new Pass(Optional.of(random), Optional.empty(), List.of());
     }
 
     /// Positions that follow those in the cache.
     public static Pass decode(KvCache cache) {
-        return new Pass(Optional.empty(), Optional.of(cache));
+        return new Pass(Optional.empty(), Optional.of(cache), List.of());
+    }
+
+    /// The same for one row in which sequences of these lengths stand end to end; for none, as many rows as one likes.
+    ///
+    /// @throws IllegalArgumentException if there is a cache, whose rows are one sequence each
+    public Pass packed(List<Integer> sequences) {
+        if (cache.isPresent() && !sequences.isEmpty()) {
+            throw new IllegalArgumentException("sequences that stand in one row have no cache");
+        }
+        return new Pass(random, cache, sequences);
     }
 
     /// The index of the first token of the pass: its position, in a row without padding.
@@ -50,6 +69,14 @@ public record Pass(Optional<Generator> random, Optional<KvCache> cache) {
     /// The position of each of `queries` tokens in its own sequence: (B, queries) I64, 0 for padding. Empty where that
     /// is [#position] and what follows, in every row.
     public Optional<Tensor> positions(int queries) {
+        if (!lengths.isEmpty()) {
+            long[] anew = lengths.stream().flatMapToInt(n -> IntStream.range(0, n)).asLongStream().toArray();
+            if (anew.length != queries) {
+                throw new IllegalArgumentException("sequences of " + anew.length + " tokens do not fill a row of "
+                        + queries);
+            }
+            return Optional.of(Tensor.of(anew, 1, queries));
+        }
         return padding().map(padding -> {
             long[] ids = IntStream.of(padding)
                     .flatMap(p -> IntStream.range(position(), position() + queries).map(i -> Math.max(0, i - p)))

@@ -3,6 +3,8 @@ package dev.deckle.nn;
 import dev.deckle.tensor.Functional;
 import dev.deckle.tensor.Shape;
 import dev.deckle.tensor.Tensor;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Optional;
 
 /// Attention itself, without projections: each query takes a mean of the values, weighted by how well it fits the keys.
@@ -34,11 +36,33 @@ public record ScaledDotProductAttention(double scale, boolean causal, int window
 
     /// Through the fused kernel, unless dropout or a cap acts on the scores that it never stores.
     public Tensor forward(Tensor q, Tensor k, Tensor v, Optional<Tensor> mask, Pass pass) {
+        if (!pass.lengths().isEmpty()) {
+            return each(q, k, v, mask, pass);
+        }
         if (softcap > 0 || dropout.p() > 0 && pass.random().isPresent()) {
             return forwardWithWeights(q, k, v, mask, pass).output();
         }
         return Functional.attention(q, k, v, mask.map(m -> AttentionMask.additive(visible(m, q, k), q.dtype())), causal,
                 window, scale);
+    }
+
+    /// Of sequences that stand end to end in one row, each by itself: what a mask of blocks on the diagonal says,
+    /// without the work of the scores that it hides.
+    private Tensor each(Tensor q, Tensor k, Tensor v, Optional<Tensor> mask, Pass pass) {
+        int tokens = pass.lengths().stream().mapToInt(n -> n).sum();
+        if (mask.isPresent() || q.dim(0) != 1 || q.dim(2) != tokens || k.dim(2) != tokens) {
+            throw new IllegalArgumentException("attention of " + pass.lengths().size() + " sequences in a row of "
+                    + tokens + " takes one row and no mask, not q " + q.shape() + ", k " + k.shape());
+        }
+        Pass alone = pass.packed(List.of());
+        List<Tensor> parts = new ArrayList<>();
+        int from = 0;
+        for (int n : pass.lengths()) {
+            int to = from + n;
+            parts.add(forward(q.slice(2, from, to), k.slice(2, from, to), v.slice(2, from, to), mask, alone));
+            from = to;
+        }
+        return Functional.concat(parts, 2);
     }
 
     /// Step by step.

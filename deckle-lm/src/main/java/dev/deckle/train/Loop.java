@@ -218,10 +218,12 @@ public final class Loop implements AutoCloseable {
         }
     }
 
-    private void sample(Optional<Records> records) {
+    private void sample(Optional<Records> records) throws IOException {
         try (var _ = timeline.open(Timeline.COMPUTE, "sample", 0)) {
-            Optional<String> text = task.sample(step);
-            records.ifPresent(r -> text.ifPresent(t -> r.sample(step, t)));
+            Optional<Task.Sample> sample = task.sample(step);
+            if (records.isPresent() && sample.isPresent()) {
+                records.get().sample(step, sample.get());
+            }
         }
     }
 

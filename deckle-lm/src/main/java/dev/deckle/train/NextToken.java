@@ -129,7 +129,7 @@ final class NextToken implements Task {
 
     /// Text that the model makes from nothing. Where no rank has all parameters, all generate it together.
     @Override
-    public Optional<String> sample(long step) {
+    public Optional<Sample> sample(long step) {
         boolean together = options.stage() == Stage.PARAMETERS && ranks.worldSize() > 1;
         if (!together && ranks.rank() > 0) {
             return Optional.empty();
@@ -139,7 +139,7 @@ final class NextToken implements Task {
         Generator random = new Generator(options.seed + step);
         int[] ids =
                 partition.evaluate(() -> generator.generate(new int[] {endToken}, SAMPLE_TOKENS, random, _ -> true));
-        return Optional.of(tokenizer.decode(Arrays.copyOfRange(ids, 1, ids.length)));
+        return Optional.of(new Sample(tokenizer.decode(Arrays.copyOfRange(ids, 1, ids.length)), List.of()));
     }
 
     /// Of everything that is trained on and held out.

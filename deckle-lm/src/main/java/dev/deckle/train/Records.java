@@ -6,8 +6,8 @@ import java.io.IOException;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
-/// What a run leaves of each step: a line of `metrics.jsonl`, TensorBoard's scalars, and the listener's call. The first
-/// rank keeps them.
+/// What a run leaves of each step: a line of `metrics.jsonl`, TensorBoard's scalars, and the listener's call; and of
+/// samples lines of `samples.jsonl`. The first rank keeps them.
 final class Records implements AutoCloseable {
     private final RunFolder folder;
     private final TrainListener listener;
@@ -47,15 +47,25 @@ final class Records implements AutoCloseable {
         Map<String, Double> scalars = new LinkedHashMap<>();
         for (String key : line.keySet()) {
             if (!key.equals("step") && !key.equals("tokens")) {
-                scalars.put(key.startsWith("val_") ? "val/" + key.substring(4) : "train/" + key,
-                        line.get(key).getAsDouble());
+                boolean held = key.startsWith("val_") || key.startsWith("eval_");
+                scalars.put(held ? key.replaceFirst("_", "/") : "train/" + key, line.get(key).getAsDouble());
             }
         }
         board.add(s.step(), scalars);
     }
 
-    void sample(long step, String text) {
-        listener.sample(step, text);
+    void sample(long step, Task.Sample sample) throws IOException {
+        if (!sample.rows().isEmpty()) {
+            try (Metrics samples = Metrics.open(folder.file("samples.jsonl"))) {
+                for (JsonObject row : sample.rows()) {
+                    JsonObject line = new JsonObject();
+                    line.addProperty("step", step);
+                    line.asMap().putAll(row.asMap());
+                    samples.write(line);
+                }
+            }
+        }
+        listener.sample(step, sample.text());
     }
 
     /// What was written is on the disk, for a checkpoint that relies on it.

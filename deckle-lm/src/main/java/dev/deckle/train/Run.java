@@ -107,7 +107,9 @@ public final class Run implements AutoCloseable {
         preparation.of(this);
         if (first) {
             launch.others().ifPresent(o -> o.barrier().await());
-            Metrics.cutBack(folder.get().file("metrics.jsonl"), step()); // of a run that was killed
+            for (String file : List.of("metrics.jsonl", "samples.jsonl")) {
+                Metrics.cutBack(folder.get().file(file), step()); // of a run that was killed
+            }
         }
         listener.note(String.format("%s, %s, written to %s", adapted()
                 .map(a -> String.format("an adapter of %,d parameters on %s", a.parameterCount(), a.base()))

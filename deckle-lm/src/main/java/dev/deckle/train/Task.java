@@ -1,5 +1,6 @@
 package dev.deckle.train;
 
+import com.google.gson.JsonObject;
 import dev.deckle.distributed.Communicator;
 import dev.deckle.tensor.Tensor;
 import dev.deckle.zero.Partition;
@@ -41,8 +42,14 @@ public interface Task {
         return Map.of();
     }
 
+    /// Something for a person to read.
+    ///
+    /// @param text for the terminal
+    /// @param rows the same for `samples.jsonl`, if that is kept
+    record Sample(String text, List<JsonObject> rows) {}
+
     /// Something for a person to read, on the first rank.
-    default Optional<String> sample(long step) {
+    default Optional<Sample> sample(long step) {
         return Optional.empty();
     }
 

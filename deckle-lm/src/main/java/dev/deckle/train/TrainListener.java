@@ -38,6 +38,6 @@ public interface TrainListener {
 
     void step(Step step);
 
-    /// Text that the model makes from nothing.
+    /// What the model writes at this point: from nothing, or to prompts as a table.
     void sample(long step, String text);
 }

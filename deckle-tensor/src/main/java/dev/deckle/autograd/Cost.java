@@ -32,6 +32,17 @@ public record Cost(long flops, long bytes) {
         };
     }
 
+    /// The cost of the way back through `op`: of a product y = a b two of its size, da = dy b^T and db = a^T dy; of
+    /// attention five in place of two, because its scores are computed once more.
+    public static Cost backward(Op op, Tensor y) {
+        Cost c = of(op, y);
+        return switch (op) {
+            case Op.MatMul _, Op.Linear _ -> new Cost(2 * c.flops, 2 * c.bytes);
+            case Op.Attention _ -> new Cost(5 * c.flops / 2, 2 * c.bytes);
+            default -> new Cost(2 * c.flops, c.flops == 0 && c.bytes == 0 ? 0 : 2 * c.bytes);
+        };
+    }
+
     private static Cost attention(Op.Attention a, Tensor y) {
         long t = a.query().dim(2);
         long s = a.key().dim(2);

@@ -19,8 +19,27 @@ public interface OpObserver {
         }
     }
 
-    /// Runs `work` on this thread and shows each of its operations to `observer`.
+    /// Both of them, this one first.
+    private OpObserver and(OpObserver other) {
+        OpObserver first = this;
+        return new OpObserver() {
+            @Override
+            public void before(Op op) {
+                first.before(op);
+                other.before(op);
+            }
+
+            @Override
+            public void computed(Op op, Tensor result) {
+                first.computed(op, result);
+                other.computed(op, result);
+            }
+        };
+    }
+
+    /// Runs `work` on this thread and shows each of its operations to `observer`, after those who watch already.
     static <R> R during(OpObserver observer, Supplier<R> work) {
-        return ScopedValue.where(Eager.OBSERVER, observer).call(work::get);
+        OpObserver all = Eager.OBSERVER.isBound() ? Eager.OBSERVER.get().and(observer) : observer;
+        return ScopedValue.where(Eager.OBSERVER, all).call(work::get);
     }
 }

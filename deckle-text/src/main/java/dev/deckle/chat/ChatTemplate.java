@@ -87,6 +87,11 @@ public final class ChatTemplate {
     /// @throws TemplateException if the template refuses the conversation, or is broken; the message names its file and
     ///     line
     public String render(Conversation conversation) {
+        return rendered(conversation).text();
+    }
+
+    /// The same, with the places of what a template marks as the assistant's by `{% generation %}`.
+    public Template.Rendered rendered(Conversation conversation) {
         String name = choice(conversation);
         Source source = sources.get(name);
         Template template = parsed.computeIfAbsent(name, _ -> Template.parse(source.where, source.text));
@@ -97,7 +102,7 @@ public final class ChatTemplate {
         variables.add("messages", conversation.messages());
         variables.add("tools", conversation.tools().<JsonElement>map(t -> t).orElse(JsonNull.INSTANCE));
         variables.addProperty("add_generation_prompt", conversation.addGenerationPrompt());
-        return template.render(
+        return template.rendered(
                 variables,
                 Map.of(
                         "raise_exception", message -> {

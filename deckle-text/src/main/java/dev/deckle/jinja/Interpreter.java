@@ -55,6 +55,9 @@ final class Interpreter {
     private final String template;
     private Scope scope;
     private StringBuilder out = new StringBuilder();
+    private final StringBuilder page = out; // what is printed at the end; `out` may be a part that becomes a value
+    private final List<Integer> generated = new ArrayList<>();
+    private boolean scattered;
     private long work;
     private int depth;
 
@@ -64,9 +67,9 @@ final class Interpreter {
         scope = new Scope(new HashMap<>(), new Scope(variables, globals));
     }
 
-    String render(List<Statement> body) {
+    Template.Rendered render(List<Statement> body) {
         run(body);
-        return out.toString();
+        return new Template.Rendered(out.toString(), scattered ? List.of() : generated);
     }
 
     /// Pays for work. A step costs about 8, a character or a walk past an item 1.
@@ -146,7 +149,13 @@ final class Interpreter {
                 print(text(call(eval(c.call().function()), new Args(args.positional(), named))));
             }
             case Statement.FilterBlock f -> print(text(filtered(f.filter(), Value.of(captured(scope, f.body())))));
-            case Statement.Generation g -> print(captured(scope, g.body()));
+            case Statement.Generation g -> {
+                String text = captured(scope, g.body());
+                scattered |= out != page; // where a value ends up on the page is not known yet
+                generated.add(out.length());
+                print(text);
+                generated.add(out.length());
+            }
             case Statement.Break _ -> {
                 return Flow.BREAK;
             }

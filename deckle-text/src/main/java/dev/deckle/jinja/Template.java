@@ -44,11 +44,26 @@ public final class Template {
         }
     }
 
+    /// What a template made.
+    ///
+    /// @param generated where the text of its `{% generation %}` blocks begins and ends, in turn, in characters; empty
+    ///     where there are none, or one of them stands in a macro or in another block that becomes a value
+    public record Rendered(String text, List<Integer> generated) {
+        public Rendered {
+            generated = List.copyOf(generated);
+        }
+    }
+
     /// The text that the template makes of `variables`.
     ///
     /// @param functions what it may call beside Jinja's own: functions of one value, which they get as it prints
     /// @throws TemplateException if it cannot be rendered, or a function refuses; the message names the line
     public String render(JsonObject variables, Map<String, UnaryOperator<String>> functions) {
+        return rendered(variables, functions).text();
+    }
+
+    /// The same, with the places of what it marks.
+    public Rendered rendered(JsonObject variables, Map<String, UnaryOperator<String>> functions) {
         try {
             Map<String, Value> values = new HashMap<>();
             variables.asMap().forEach((key, value) -> values.put(key, Value.of(value)));

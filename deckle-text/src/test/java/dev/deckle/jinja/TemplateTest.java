@@ -150,4 +150,21 @@ class TemplateTest {
                 + "{% for i in range(s | length) %}{% if s[i] %}{% set n.c = n.c + 1 %}{% endif %}{% endfor %}"
                 + "{{ n.c }}"));
     }
+
+    /// What a template marks as the assistant's is found again on the page; in a value nobody knows where it goes.
+    @ParameterizedTest
+    @CsvSource(delimiterString = " => ", quoteCharacter = '`', value = {
+        "plain => []",
+        "a{% generation %}bc{% endgeneration %}d{% generation %}{% endgeneration %} => [1, 3, 4, 4]",
+        "{% for i in 'xy' %}-{{ i }}{% generation %}{{ i }}!{% endgeneration %}{% endfor %} => [2, 4, 6, 8]",
+        "{% set s %}ab{% endset %}{{ s }}{% generation %}{{ s }}{% endgeneration %}. => [2, 4]",
+        "{% generation %}a{% endgeneration %}{% set s %}{% generation %}b{% endgeneration %}{% endset %}{{ s }} => []",
+        "{% macro m() %}{% generation %}b{% endgeneration %}{% endmacro %}aa{{ m() }} => []",
+        "{% generation %}a{% generation %}b{% endgeneration %}{% endgeneration %} => []",
+    })
+    void generated(String source, String places) {
+        Template.Rendered r = Template.parse("t", source).rendered(new JsonObject(), Map.of());
+        assertEquals(places, r.generated().toString());
+        assertEquals(render(source), r.text());
+    }
 }

@@ -1,0 +1,144 @@
+package dev.deckle.app;
+
+import com.google.gson.JsonObject;
+import dev.deckle.app.StepProfile.Line;
+import dev.deckle.memory.Workspace;
+import dev.deckle.models.Llama;
+import dev.deckle.nn.Pass;
+import dev.deckle.optim.AdamW;
+import dev.deckle.random.Generator;
+import dev.deckle.tensor.DType;
+import dev.deckle.tensor.Functional;
+import dev.deckle.tensor.OpObserver;
+import dev.deckle.tensor.Tensor;
+
+import dev.deckle.zero.Partition;
+import dev.deckle.zero.Stage;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+
+/// Training steps as a run makes them, on random tokens: forward, backward, clipping and AdamW.
+final class TrainBenchmark {
+    /// The sizes of the presets: vocabulary, width, layers, heads, batch, context.
+    private record Size(int vocab, int hidden, int layers, int heads, int batch, int context) {}
+
+    private static final int WARM_UP = 4;
+    private static final int MEASURED = 8;
+
+    private final Size size;
+    private final DType dtype;
+
+    /// @param dtype of the matrices; BF16 has F32 masters
+    TrainBenchmark(boolean small, DType dtype) {
+        size = small ? new Size(65, 384, 6, 6, 12, 256) : new Size(32_000, 512, 8, 8, 4, 512);
+        this.dtype = dtype;
+    }
+
+    /// The median of 8 steps after 4.
+    Benchmarks.Figure run() {
+        return run(new StepProfile());
+    }
+
+    private Benchmarks.Figure run(StepProfile profile) {
+        int ffn = size.hidden * 8 / 3 / 64 * 64;
+        Llama.Config config = Llama.Config.of(size.vocab, size.hidden, ffn, size.layers, size.heads, size.heads,
+                size.context, false);
+        try (Partition partition = new Partition(0, 1, new Partition.Options(Stage.REPLICATED, dtype));
+                Llama model = Llama.create(config, 0, 1, partition);
+                AdamW optimizer = partition.optimizer(new AdamW.Options(0.9, 0.999, 1e-8, 0.01))) {
+            Generator random = new Generator(1);
+            double[] seconds = new double[MEASURED];
+            double first = 0;
+            double last = 0;
+            for (int i = 0; i < WARM_UP + MEASURED; i++) {
+                if (i == WARM_UP) {
+                    profile.restart();
+                }
+                Tensor x = Tensor.of(ids(random), size.batch, size.context);
+                Tensor y = Tensor.of(ids(random));
+                long start = System.nanoTime();
+                try (Workspace _ = Workspace.open()) {
+                    last = partition.differentiate(() -> loss(model, x, y, random, profile), Tensor.full(DType.F32, 1),
+                            true);
+                }
+                profile.begin("gradient norm");
+                double norm = Math.sqrt(partition.gradSquares());
+                profile.begin("optimizer");
+                optimizer.step(3e-4, AdamW.clip(norm, 1));
+                partition.updated();
+                profile.end();
+                if (i >= WARM_UP) {
+                    seconds[i - WARM_UP] = (System.nanoTime() - start) / 1e9;
+                }
+                first = i == 0 ? last : first;
+            }
+            Benchmarks.require(Math.abs(first - Math.log(size.vocab)) < 0.5 && last < first + 0.5,
+                    "the loss of random tokens is " + first + " then " + last);
+            return new Benchmarks.Figure("train", size.batch * size.context / Benchmarks.median(seconds), "tok_per_s");
+        }
+    }
+
+    private Tensor loss(Llama model, Tensor x, Tensor y, Generator random, StepProfile profile) {
+        profile.begin("forward");
+        Tensor logits = model.forward(x, Pass.train(random));
+        Tensor loss = Functional.crossEntropy(logits.reshape(-1, size.vocab), y, -100).mean();
+        profile.begin("backward");
+        return loss;
+    }
+
+    private long[] ids(Generator random) {
+        long[] ids = new long[size.batch * size.context];
+        Arrays.setAll(ids, _ -> random.nextInt((long) size.vocab));
+        return ids;
+    }
+
+    // ---- the profile
+
+    /// The same with each operation's share told, and how fast it is beside what this machine does at best: products
+    /// beside a square product of 2,048, the rest beside the bandwidth of memory.
+    Benchmarks.Figure profiled(Console console) {
+        StepProfile profile = new StepProfile();
+        Benchmarks.Figure figure = OpObserver.during(profile, () -> run(profile));
+        double peak = new Benchmarks().gemm(dtype).getFirst().value();
+        double peakF32 = dtype == DType.F32 ? peak : new Benchmarks().gemm(DType.F32).getFirst().value();
+        double bandwidth = ModelBenchmarks.bandwidth();
+        List<Line> lines = profile.lines();
+        double all = lines.stream().mapToDouble(Line::seconds).sum();
+        if (!console.json()) {
+            console.result("operation             calls  forward  backward   share       rate  of peak");
+        }
+        double floor = 0;
+        for (Line l : lines) {
+            double best = !l.product() ? bandwidth : l.name().startsWith("linear") ? peak : peakF32;
+            double rate = l.product() ? l.gflops() : l.gbPerSecond();
+            floor += l.product() ? l.cost().flops() / 1e9 / best : 0;
+            String unit = l.product() ? "gflops" : "gb_per_s";
+            if (console.json()) {
+                JsonObject o = new JsonObject();
+                o.addProperty("op", l.name());
+                o.addProperty("calls", l.calls());
+                o.addProperty("forward_ms", l.forward() * 1e3);
+                o.addProperty("backward_ms", l.backward() * 1e3);
+                o.addProperty("share", l.seconds() / all);
+                o.addProperty(unit, rate);
+                o.addProperty("of_peak", rate / best);
+                console.emit(o);
+            } else {
+                console.result(String.format(Locale.ROOT, "%-20s %6.0f %8.2f %9.2f %6.1f%% %10s %8s", l.name(),
+                        l.calls(), l.forward() * 1e3, l.backward() * 1e3, 100 * l.seconds() / all,
+                        l.cost().bytes() == 0 ? ""
+                                : String.format(Locale.ROOT, "%.0f %s", rate, unit.equals("gflops")
+                                        ? "GF/s"
+                                        : "GB/s"),
+                        l.cost().bytes() == 0 ? "" : String.format(Locale.ROOT, "%.0f%%", 100 * rate / best)));
+            }
+        }
+        if (!console.json()) {
+            console.result(String.format(Locale.ROOT, "a step takes %.1f ms (times in ms); its products alone at this "
+                    + "machine's peak (%.0f GFLOP/s; f32 %.0f): %.1f ms; memory is read at %.1f GB/s", all * 1e3, peak,
+                    peakF32, floor * 1e3, bandwidth));
+        }
+        return figure;
+    }
+}
