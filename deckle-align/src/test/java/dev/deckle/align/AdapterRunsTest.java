@@ -243,7 +243,7 @@ class AdapterRunsTest {
             Partition partition = new Partition(rank, r.ranks(), o.partition());
             Adapted a = Models.adapt(runs.model(), o.lora().orElseThrow(), o.seed, partition);
             return new Loop(o.loop(out), a, partition, new DpoTask(o, a.model(), r.share(reference.of(a.model())),
-                    pairs, 1));
+                    pairs, List.of(), 1));
         }))) {
             assertTrue(run.train(() -> false));
         }
