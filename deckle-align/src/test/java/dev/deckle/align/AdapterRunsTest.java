@@ -193,6 +193,12 @@ class AdapterRunsTest {
             assertTrue(run.train(() -> false));
             trained = ((SequenceClassifier) run.model()).scores(sequences).toDoubles();
         }
+        try (ModelMemory memory = new ModelMemory()) {
+            var moments = Safetensors.open(out.resolve("checkpoints/step-0000009/optimizer.safetensors"), memory);
+            assertTrue(moments.tensors().get("score.weight.v").sum().item() > 0);
+            assertTrue(moments.tensors().keySet().stream()
+                    .allMatch(n -> n.contains(".lora_") || n.startsWith("score.weight.")));
+        }
         String config = Files.readString(out.resolve("adapter_config.json"));
         assertTrue(config.contains("\"SEQ_CLS\"") && config.replaceAll("\\s", "").contains("[\"score\"]"), config);
         Files.writeString(out.resolve("adapter_config.json"),

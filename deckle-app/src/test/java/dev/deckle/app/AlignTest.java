@@ -211,6 +211,17 @@ class AlignTest {
         assertTrue(err().contains("Next:  ./deckle generate --model " + folder.resolve("words")), err());
     }
 
+    /// It writes nothing: `generate` would refuse it, so nobody is sent there.
+    @Test
+    void aModelThatJudgesComesOut() throws IOException {
+        assertEquals(0, start("reward --data FOLDER/reward.jsonl --batch-size 4 --lora-rank 2 --ranks 2 --zero 1"),
+                err());
+        assertTrue(err().contains("an adapter of ") && err().contains("--reward model:"), err());
+        assertEquals(1, deckle("generate --model FOLDER/run --prompt x"), err());
+        assertTrue(err().contains("adapter_config.json: task_type is \"SEQ_CLS\", expected CAUSAL_LM"), err());
+        assertEquals(0, deckle("align --json --resume FOLDER/run --steps 3"), err());
+    }
+
     @Test
     void whatMayChangeWhenARunIsResumed() throws IOException {
         assertEquals(0, start("dpo --data FOLDER/dpo.jsonl --batch-size 4 --lr-schedule constant"), err());
