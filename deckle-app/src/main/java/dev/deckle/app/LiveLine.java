@@ -9,7 +9,8 @@ import java.util.function.LongSupplier;
 import java.util.function.Supplier;
 import java.util.stream.Collectors;
 
-/// Where a long run stands: `step 120/2000 · loss 3.412 · 12,345 tok/s · 3 min 20 s left`, or other numbers in the middle.
+/// Where a long run stands: `step 120/2000 · loss 3.412 · 12,345 tok/s · 3 min 20 s left`, or other numbers in the
+/// middle.
 ///
 /// On a terminal it is one line that is rewritten ten times a second at most and cut to the width. Elsewhere it is a
 /// plain line now and then: the first, then one every ten seconds.
