@@ -159,8 +159,8 @@ class AlignTest {
         int code = deckle(args + (args.contains("--resume") ? "" : " --json --steps 2 --out FOLDER/run"));
         assertTrue(code == 1 || code == 2, code + err());
         String line = err().lines().filter(l -> l.startsWith("deckle")).toList().getLast();
-        assertTrue(line.contains(told.replace("FOLDER", folder.toString()).replace("POLICY", GOLDEN + "/policy")),
-                err());
+        String expected = told.replace("FOLDER", folder.toString()).replace("POLICY", GOLDEN + "/policy");
+        assertTrue(line.contains(expected), err());
         assertEquals(1, err().lines().filter(l -> l.startsWith("deckle")).count(), err());
         assertFalse(err().contains("\tat "), err());
         assertEquals(0, out.size());
