@@ -19,6 +19,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -150,6 +151,15 @@ class DrawnTest {
         runs.resume(out, x -> x);
         assertEquals(Files.readString(whole.resolve("samples.jsonl")),
                 Files.readString(out.resolve("samples.jsonl")));
+    }
+
+    /// The reference is where the run began, for later batches too.
+    @Test
+    void theReferenceStays() throws IOException {
+        AlignOptions o = runs.options("grpo"); // each batch is used four times
+        Log log = runs.train(o, folder.resolve("out"));
+        assertEquals(0, log.steps.get(1L).metric("kl").orElseThrow(), 1e-6);
+        assertTrue(log.steps.get(5L).metric("kl").orElseThrow() > 1e-3, log.told().toString());
     }
 
     @ParameterizedTest
