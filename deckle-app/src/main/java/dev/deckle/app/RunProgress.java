@@ -25,6 +25,9 @@ final class RunProgress implements TrainListener {
         Run of(RunProgress progress) throws IOException;
     }
 
+    /// What a model that judges is for: it writes nothing itself.
+    private static final String JUDGE = "align grpo --model ... --data ... --reward model:%s";
+
     private final Console console;
     private final LiveLine live;
     private final String next;
@@ -124,17 +127,10 @@ final class RunProgress implements TrainListener {
                 .orElseGet(() -> String.format("a Hugging Face model folder of %,d parameters",
                         run.model().parameterCount()))));
         memory(run).forEach(line -> console.log("  " + line));
-        List<String> commands = new ArrayList<>();
-        if (!(run.model() instanceof SequenceClassifier)) { // which writes nothing
-            commands.add(next);
-        }
+        String use = run.model() instanceof SequenceClassifier ? JUDGE : next;
+        console.log("Next:  ./deckle " + String.format(use, run.folder()));
         if (!ended) {
-            commands.add(onward);
-        }
-        String begin = "Next:  ";
-        for (String command : commands) {
-            console.log(begin + "./deckle " + String.format(command, run.folder()));
-            begin = " ".repeat(begin.length());
+            console.log("       ./deckle " + String.format(onward, run.folder()));
         }
     }
 
