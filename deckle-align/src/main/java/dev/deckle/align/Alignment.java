@@ -103,9 +103,9 @@ public final class Alignment {
         Optional<Tokenizer> tokenizer = Files.exists(model.resolve("tokenizer.json"))
                 ? Optional.of(Tokenizer.load(model))
                 : Optional.empty();
-        Optional<ChatTemplate> template = template();
+        Optional<ChatTemplate> template = ChatTemplate.find(model);
         Function<Path, Rows> reader = file -> new Rows(file, tokenizer, template, limits.vocabSize(),
-                Math.min(options.max_length, limits.maxPositionEmbeddings()));
+                options.max_length, limits.maxPositionEmbeddings());
         Rows rows = reader.apply(data);
         Optional<Rows> held = evalData.map(reader);
         Preparer preparer = switch (options.method) {
@@ -281,13 +281,6 @@ public final class Alignment {
     /// Where the run's weights are at the moment.
     private Path weights() {
         return from.map(Checkpoint::folder).orElse(model);
-    }
-
-    private Optional<ChatTemplate> template() throws IOException {
-        boolean there = Files.exists(model.resolve("chat_template.jinja"))
-                || Files.exists(model.resolve("tokenizer_config.json"))
-                        && Files.readString(model.resolve("tokenizer_config.json")).contains("\"chat_template\"");
-        return there ? Optional.of(ChatTemplate.load(model)) : Optional.empty();
     }
 
     private static long checksum(Path data) throws IOException {

@@ -101,7 +101,8 @@ final class GrpoTask extends AlignTask {
         Tensor t = Tensor.of(rewards);
         return switch (options.scale_rewards) {
             case "group" -> GrpoLoss.advantages(t, options.group_size, true).toDoubles();
-            case "batch" -> GrpoLoss.advantages(t, options.group_size, false).div(Statistics.std(rewards) + 1e-4)
+            case "batch" -> GrpoLoss.advantages(t, options.group_size, false)
+                    .div(Statistics.std(rewards) + 1e-4)
                     .toDoubles();
             default -> GrpoLoss.advantages(t, options.group_size, false).toDoubles();
         };

@@ -8,6 +8,10 @@ import dev.deckle.io.Shown;
 import dev.deckle.json.StrictJson;
 import dev.deckle.json.TextFile;
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.charset.CharacterCodingException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -22,6 +26,7 @@ record Line(JsonObject object, String where) {
     private static final long LARGEST_FILE = 4L << 30;
     private static final Set<String> KNOWN = Set.of("prompt", "completion", "messages", "chosen", "rejected", "text",
             "prompt_ids", "completion_ids", "chosen_ids", "rejected_ids");
+    private static final Set<String> EITHER = Set.of("prompt", "chosen", "rejected"); // texts or lists of messages
 
     /// Makes a row of a line.
     @FunctionalInterface
@@ -33,14 +38,15 @@ record Line(JsonObject object, String where) {
         return new Line(StrictJson.object(json, where), where);
     }
 
-    /// A row of each line that is not blank.
+    /// A row of each line that is not blank. A byte order mark at the beginning of the file is passed over.
     ///
-    /// @throws IOException if there is none, or one is not a JSON object
+    /// @throws IOException if there is none, or one is not UTF-8, or not a JSON object
     /// @throws IllegalArgumentException if one has other keys than those before it
     static <R> List<R> read(Path file, Maker<R> maker) throws IOException {
         List<R> rows = new ArrayList<>();
         Set<String> keys = Set.of();
-        String[] lines = text(file).split("\n", -1);
+        String text = text(file);
+        String[] lines = (text.startsWith("\ufeff") ? text.substring(1) : text).split("\n", -1);
         for (int i = 0; i < lines.length; i++) {
             if (lines[i].isBlank()) {
                 continue;
@@ -56,15 +62,43 @@ record Line(JsonObject object, String where) {
     }
 
     static String text(Path file) throws IOException {
-        return TextFile.read(file, LARGEST_FILE);
+        try {
+            return TextFile.read(file, LARGEST_FILE);
+        } catch (IOException e) {
+            throw e.getCause() instanceof CharacterCodingException
+                    ? new IOException(file + ", line " + undecodable(file) + ": not UTF-8", e)
+                    : e;
+        }
+    }
+
+    /// The first line that is not UTF-8. Its bytes are those between two line feeds, which no longer code contains.
+    private static int undecodable(Path file) throws IOException {
+        byte[] all = Files.readAllBytes(file);
+        int line = 1;
+        for (int from = 0, to = 0; to <= all.length; to++) {
+            if (to == all.length || all[to] == '\n') {
+                try {
+                    StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(all, from, to - from));
+                } catch (CharacterCodingException _) {
+                    break;
+                }
+                from = to + 1;
+                line++;
+            }
+        }
+        return line;
     }
 
     /// Rows of different kinds in one file are a mistake: half of it would be learned in another way.
     ///
     /// @param keys of the lines before it, empty for the first
     private Set<String> sameKeys(Set<String> keys) {
-        Set<String> own = new TreeSet<>(object.keySet());
-        own.retainAll(KNOWN);
+        Set<String> own = new TreeSet<>();
+        for (String key : object.keySet()) {
+            if (KNOWN.contains(key)) {
+                own.add(EITHER.contains(key) && isList(key) ? key + " (messages)" : key);
+            }
+        }
         if (!keys.isEmpty() && !keys.equals(own)) {
             throw refused("has the keys " + String.join(", ", own) + ", the rows before it " + String.join(", ", keys));
         }

@@ -21,14 +21,18 @@ final class Rows {
     private final Texts texts;
     private final int vocabSize;
     private final int longest;
+    private final String remedy; // where something is too long
 
     /// @param tokenizer needed for texts only, as is the template
-    /// @param longest tokens in a sequence; longer ones are cut at their end
-    Rows(Path file, Optional<Tokenizer> tokenizer, Optional<ChatTemplate> template, int vocabSize, int longest) {
+    /// @param maxLength tokens in a sequence; longer ones are cut at their end
+    /// @param positions of the model, which takes no longer ones
+    Rows(Path file, Optional<Tokenizer> tokenizer, Optional<ChatTemplate> template, int vocabSize, int maxLength,
+            int positions) {
         this.file = file;
         texts = new Texts(tokenizer, template);
         this.vocabSize = vocabSize;
-        this.longest = longest;
+        longest = Math.min(maxLength, positions);
+        remedy = maxLength < positions ? "a longer --max-length, or" : "the model takes no more, so";
     }
 
     List<Row.Example> examples() throws IOException {
@@ -51,7 +55,8 @@ final class Rows {
     ///
     /// @param where they come from, for messages
     static List<Row.Rollout> rollouts(String lines, String where, int vocabSize) throws IOException {
-        Rows rows = new Rows(Path.of(""), Optional.empty(), Optional.empty(), vocabSize, Integer.MAX_VALUE);
+        Rows rows = new Rows(Path.of(""), Optional.empty(), Optional.empty(), vocabSize, Integer.MAX_VALUE,
+                Integer.MAX_VALUE);
         List<Row.Rollout> all = new ArrayList<>();
         for (String line : lines.split("\n")) {
             all.add(rows.rollout(Line.of(line, where)));
@@ -108,7 +113,8 @@ final class Rows {
         chosen = checked(chosen, line);
         rejected = checked(rejected, line);
         if (Arrays.equals(chosen.ids(), rejected.ids())) {
-            throw line.refused("chosen equals rejected within " + longest + " tokens: a longer --max-length is needed");
+            throw line.refused("chosen equals rejected within " + longest + " tokens: " + remedy
+                    + " a shorter prompt is needed");
         }
         return new Row.Pair(chosen, rejected, line.has("margin") ? line.number("margin") : 0);
     }
@@ -162,7 +168,8 @@ final class Rows {
                 : new Sequence(Arrays.copyOf(s.ids(), longest), Arrays.copyOf(s.counted(), longest));
         if (cut.tokens() == 0) {
             throw line.refused("no token is left to learn within " + longest
-                    + " tokens: a longer --max-length, or a shorter prompt");
+                    + " tokens: " + remedy
+                    + " a shorter prompt is needed");
         }
         return cut;
     }

@@ -8,7 +8,6 @@ import dev.deckle.generate.Decoding;
 import dev.deckle.generate.Sampler;
 import dev.deckle.generate.TextGenerator;
 import dev.deckle.generate.TextStream;
-import dev.deckle.json.TextFile;
 import dev.deckle.lm.Model;
 import dev.deckle.models.Adapter;
 import dev.deckle.nn.KvCache;
@@ -22,7 +21,6 @@ import java.util.Set;
 
 /// A model in this process. The texts of an ask are drawn together, as one batch of which the prompt is computed once.
 public final class LocalAuthor implements Author {
-    private static final long LARGEST_CONFIG = 64 << 20;
 
     private final Model model;
     private final String name;
@@ -49,11 +47,7 @@ public final class LocalAuthor implements Author {
     public static LocalAuthor of(Model model, Path folder, Sampler sampler, int maxNewTokens, List<String> stops)
             throws IOException {
         Path words = Adapter.holder(folder, "tokenizer.json");
-        Path config = words.resolve("tokenizer_config.json");
-        boolean converses = TextFile.exists(words.resolve("chat_template.jinja"))
-                || TextFile.exists(words.resolve("chat_template.json"))
-                || TextFile.exists(config) && TextFile.read(config, LARGEST_CONFIG).contains("\"chat_template\"");
-        Optional<ChatTemplate> template = converses ? Optional.of(ChatTemplate.load(words)) : Optional.empty();
+        Optional<ChatTemplate> template = ChatTemplate.find(words);
         Path name = folder.toAbsolutePath().normalize().getFileName();
         return new LocalAuthor(model, name == null ? "model" : name.toString(), template, sampler, maxNewTokens, stops);
     }

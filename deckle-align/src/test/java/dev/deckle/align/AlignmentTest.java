@@ -154,6 +154,19 @@ class AlignmentTest {
         same(whole, out, "model.safetensors");
     }
 
+    /// One row is data enough: it comes again and again.
+    @ParameterizedTest
+    @ValueSource(strings = {"sft", "reward", "sigmoid"})
+    void oneRow(String name) throws IOException {
+        AlignOptions o = runs.options(name);
+        Path data = folder.resolve("one.jsonl");
+        Files.write(data, List.of(Files.readAllLines(Path.of(o.data)).get(2)));
+        o.data = data.toString();
+        o.batch_size = 3;
+        Log log = runs.train(o, folder.resolve("run"));
+        assertTrue(log.losses().getLast() < log.losses().getFirst(), log.losses().toString());
+    }
+
     /// A function of its options: the seed decides about the order of rows, and only that.
     @Test
     void seeds() throws IOException {
@@ -177,7 +190,7 @@ class AlignmentTest {
         List<TrainListener.Step> steps = List.copyOf(runs.train(o, out).steps.values());
         assertTrue(steps.getLast().metric("accuracy").getAsDouble() > 0.8);
         List<Row.Pair> pairs = new Rows(runs.file("pairs.jsonl"), java.util.Optional.empty(),
-                java.util.Optional.empty(), Alignments.VOCAB, 32).pairs();
+                java.util.Optional.empty(), Alignments.VOCAB, 32, 32).pairs();
         try (SequenceClassifier judge = Models.openClassifier(out);
                 NoGrad _ = NoGrad.open();
                 Workspace _ = Workspace.open()) {

@@ -52,7 +52,7 @@ class RowsTest {
 
     private Rows rows(int longest, String... lines) throws IOException {
         Files.writeString(file, String.join("\n", lines).replace('\'', '"'));
-        return new Rows(file, Optional.of(tokenizer), Optional.of(template(TURNS)), VOCAB, longest);
+        return new Rows(file, Optional.of(tokenizer), Optional.of(template(TURNS)), VOCAB, longest, 100);
     }
 
     private Rows rows(String... lines) throws IOException {
@@ -187,7 +187,7 @@ class RowsTest {
                 "{{ messages | length }}{% for m in messages %}<{{ m.role }}>{% if m.role == 'assistant' %}"
                         + "{% generation %}{{ m.content }}{% endgeneration %}" + END
                         + "{% else %}{{ m.content }}{% endif %}{% endfor %}")),
-                VOCAB, 99);
+                VOCAB, 99, 100);
         Sequence s = marked.examples().getFirst().sequence();
         assertEquals(List.of("or not", "the question"), learned(s)); // without the end, as the template has it
         assertTrue(tokenizer.decode(s.ids()).startsWith("4<user>to be?<assistant>or not" + END), s.toString());
@@ -199,7 +199,7 @@ class RowsTest {
         Files.writeString(file, "{\"messages\": [{\"role\": \"user\", \"content\": \"quest\"}, "
                 + "{\"role\": \"assistant\", \"content\": \"ion\"}]}");
         Rows rows = new Rows(file, Optional.of(tokenizer),
-                Optional.of(template("{% for m in messages %}{{ m.content }}{% endfor %}")), VOCAB, 99);
+                Optional.of(template("{% for m in messages %}{{ m.content }}{% endfor %}")), VOCAB, 99, 100);
         Sequence s = rows.examples().getFirst().sequence();
         assertEquals(List.of("ion"), learned(s));
         assertEquals("question", tokenizer.decode(s.ids()));
@@ -223,7 +223,7 @@ class RowsTest {
         Rows rows = new Rows(file, Optional.of(spaced), Optional.of(template(
                 "{% for m in messages %}{{ m.role[0] }}: {{ m.content }} {% endfor %}"
                         + "{% if add_generation_prompt %}a:{% endif %}")),
-                VOCAB, 99);
+                VOCAB, 99, 100);
         Sequence s = rows.examples().getFirst().sequence();
         assertArrayEquals(spaced.encode("u: no a: yes "), s.ids());
         assertEquals(3, s.length() - s.tokens()); // "u:", "no", "a:"
@@ -233,9 +233,11 @@ class RowsTest {
     void longOnesAreCut() throws IOException {
         var e = rows(4, "{'prompt_ids': [5, 6], 'completion_ids': [7, 8, 9]}").examples().getFirst();
         same(new int[] {5, 6, 7, 8}, "0011", e.sequence());
-        assertEquals(", line 1: no token is left to learn within 2 tokens: a longer --max-length, or a shorter prompt",
+        assertEquals(", line 1: no token is left to learn within 2 tokens: a longer --max-length, or a shorter "
+                + "prompt is needed",
                 refused(() -> rows(2, "{'prompt_ids': [5, 6], 'completion_ids': [7]}").examples()));
-        assertEquals(", line 1: chosen equals rejected within 3 tokens: a longer --max-length is needed",
+        assertEquals(", line 1: chosen equals rejected within 3 tokens: a longer --max-length, or a shorter "
+                + "prompt is needed",
                 refused(() -> rows(3, "{'prompt_ids': [5, 6], 'chosen_ids': [7, 8], 'rejected_ids': [7, 9]}").pairs()));
         assertEquals(", line 1: the prompt has 4 tokens, expected 1 to 3, so that something can follow it",
                 refused(() -> rows(4, "{'prompt_ids': [5, 6, 7, 8]}").prompts()));
@@ -317,33 +319,76 @@ class RowsTest {
                 refused(() -> rows("{'prompt': 'a', 'completion': 'b'}", "", "{'messages': []}").examples()));
         assertEquals(", line 2: has the keys completion, the rows before it completion, prompt",
                 refused(() -> rows("{'prompt': 'a', 'completion': 'b'}", "{'completion': 'b'}").examples()));
-        Files.write(file, new byte[] {'{', (byte) 0xff, '}'});
-        Rows broken = new Rows(file, Optional.of(tokenizer), Optional.empty(), VOCAB, 9);
-        assertEquals(": not UTF-8", refused(broken::examples));
+        for (String[] mixed : new String[][] {
+            {"'a'", "[{'role': 'user', 'content': 'a'}]", "prompt (messages)", "prompt"},
+            {"[{'role': 'user', 'content': 'a'}]", "'a'", "prompt", "prompt (messages)"}}) {
+            assertEquals(", line 2: has the keys " + mixed[2] + ", the rows before it " + mixed[3],
+                    refused(() -> rows("{'prompt': " + mixed[0] + "}", "{'prompt': " + mixed[1] + "}").prompts()));
+        }
+        Files.write(file, new byte[] {'{', '}', '\n', '\n', (byte) 0xc3, '\n', (byte) 0xff});
+        Rows broken = new Rows(file, Optional.of(tokenizer), Optional.empty(), VOCAB, 9, 100);
+        assertEquals(", line 3: not UTF-8", refused(broken::examples));
+        Files.write(file, "\ufeff{}".getBytes(StandardCharsets.UTF_16LE));
+        assertEquals(", line 1: not UTF-8", refused(broken::examples));
+        Files.writeString(file, "\ufeff");
+        assertEquals(": holds no rows, expected one JSON object a line", refused(broken::examples));
         Files.delete(file);
         assertEquals(": there is no such file", refused(broken::examples));
+    }
+
+    /// As an editor of another system may write it.
+    @Test
+    void lineEndsAndByteOrderMarks() throws IOException {
+        var plain =
+                rows("{'prompt': 'to be', 'completion': 'or not'}", "{'prompt': '', 'completion': 'be'}").examples();
+        String lines = Files.readString(file);
+        for (String other : List.of(lines.replace("\n", "\r\n") + "\r\n", "\ufeff" + lines, lines + "\n\n \t\n")) {
+            Files.writeString(file, other);
+            var same = new Rows(file, Optional.of(tokenizer), Optional.empty(), VOCAB, 99, 100).examples();
+            assertEquals(2, same.size());
+            for (int i = 0; i < 2; i++) {
+                assertArrayEquals(plain.get(i).sequence().ids(), same.get(i).sequence().ids());
+            }
+        }
+        Files.writeString(file, lines.replace("\n", "\r\n") + "\r\n{\r\n");
+        assertTrue(refused(() -> new Rows(file, Optional.of(tokenizer), Optional.empty(), VOCAB, 99, 100).examples())
+                .startsWith(", line 3: not JSON"));
+    }
+
+    /// What helps depends on what is in the way: the run's bound, or the model's.
+    @Test
+    void promptsBeyondTheContext() throws IOException {
+        rows("{'prompt_ids': [1, 2, 3, 4], 'completion_ids': [5], 'chosen_ids': [5], 'rejected_ids': [6]}");
+        Rows bounded = new Rows(file, Optional.empty(), Optional.empty(), VOCAB, 1024, 4);
+        String told =
+                ", line 1: no token is left to learn within 4 tokens: the model takes no more, so a shorter prompt "
+                        + "is needed";
+        assertEquals(told, refused(bounded::examples));
+        assertEquals(told, refused(bounded::pairs));
+        assertEquals(", line 1: the prompt has 4 tokens, expected 1 to 3, so that something can follow it",
+                refused(bounded::prompts));
     }
 
     @Test
     void whatAModelLacks() throws IOException {
         rows("{'prompt': 'a', 'completion': 'b'}");
-        Rows bare = new Rows(file, Optional.empty(), Optional.empty(), VOCAB, 9);
+        Rows bare = new Rows(file, Optional.empty(), Optional.empty(), VOCAB, 9, 100);
         String noTokenizer = refused(bare::examples);
         assertTrue(noTokenizer.startsWith(", line 1: is text, and the model's folder holds no tokenizer.json"),
                 noTokenizer);
         rows("{'messages': [{'role': 'assistant', 'content': 'a'}]}");
         String noTemplate =
-                refused(() -> new Rows(file, Optional.of(tokenizer), Optional.empty(), VOCAB, 9).examples());
+                refused(() -> new Rows(file, Optional.of(tokenizer), Optional.empty(), VOCAB, 9, 100).examples());
         assertTrue(noTemplate.startsWith(", line 1: has messages, and the model's folder holds no chat template"),
                 noTemplate);
         String forgetful = "{% for m in messages %}{% if loop.last or m.role == 'user' %}{{ m.content }}{% endif %}"
                 + "{% endfor %}";
         rows("{'messages': [{'role': 'assistant', 'content': 'a'}, {'role': 'user', 'content': 'b'}]}");
-        Rows other = new Rows(file, Optional.of(tokenizer), Optional.of(template(forgetful)), VOCAB, 9);
+        Rows other = new Rows(file, Optional.of(tokenizer), Optional.of(template(forgetful)), VOCAB, 9, 100);
         String m = refused(other::examples);
         assertTrue(m.startsWith(", line 1: the chat template shows the assistant's turn 1 otherwise when more"), m);
         Rows raising = new Rows(file, Optional.of(tokenizer), Optional.of(template("{{ raise_exception('no') }}")),
-                VOCAB, 9);
+                VOCAB, 9, 100);
         assertTrue(refused(raising::examples).startsWith(", line 1: "));
     }
 }

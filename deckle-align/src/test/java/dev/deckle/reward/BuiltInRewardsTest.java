@@ -139,8 +139,8 @@ class BuiltInRewardsTest {
     @ValueSource(strings = {
         "regex", "regex:", "regex:(a", "length", "length:", "length:0", "length:-3", "length:x", "length:99999999999",
         "overlong:5", "overlong:5,6", "overlong:5,0", "overlong:5,1,2", "overlong:a,b", "format:x", "arithmetic:1",
-        "exact_match:", "command:", "command: ", "model", "model: ", "exactmatch", "", " ", ":", "lenght:4", "model\nx",
-        "a..b", "1.5",
+        "exact_match:", "command:", "command: ", "model",
+        "model: ", "exactmatch", "", " ", ":", "lenght:4", "model\nx", "a..b", "1.5",
         "some/where.jar"})
     void wrongSpecsAreOneLine(String spec) {
         var e = assertThrows(IllegalArgumentException.class, () -> Rewards.open(spec));

@@ -178,7 +178,7 @@ class CommandRewardTest {
 
     @Test
     void oneThatAnswersAheadIsNotBelieved() throws IOException {
-        String ahead = "for i in 1 2 3 4; do echo '{\"reward\": 9}'; done; " + GOOD;
+        String ahead = "seq 40 | sed 's/.*/{\"reward\": 9}/' | cat; " + GOOD; // in one piece, however slow it is
         RewardFunction f = Rewards.open("command:" + ahead);
         try (var panel = new RewardPanel(List.of(new Weighted(f, 1)))) {
             Verdict v = panel.judge(THREE);

@@ -3,6 +3,7 @@ package dev.deckle.app;
 import dev.deckle.align.AlignOptions;
 import dev.deckle.align.Alignment;
 import dev.deckle.align.Demo;
+import dev.deckle.models.SequenceClassifier;
 import dev.deckle.train.Launch;
 import dev.deckle.train.Run;
 import dev.deckle.train.RunFolder;
@@ -281,10 +282,18 @@ final class Align extends Verb {
             throw wrongUsage("--resume " + resume + " goes on in that folder: leave --out away");
         }
         ranks = Processes.count(console, ranks);
-        Processes.run(trace != null, elsewhere -> RunProgress.follow(console, "generate --model %s --prompt \"...\"",
+        Processes.run(trace != null, elsewhere -> RunProgress.follow(console, this::next,
                 "align --resume %s",
                 progress -> resume != null ? resumed(progress, elsewhere) : started(progress, elsewhere)));
         return Deckle.DONE;
+    }
+
+    /// What the model that came out is good for: one that judges says nothing by itself.
+    private String next(Run run) {
+        return run.model() instanceof SequenceClassifier
+                ? "align grpo --model " + (model == null ? "DIR" : model) + " --data PROMPTS.jsonl --reward model:"
+                        + run.folder()
+                : "generate --model " + run.folder() + " --prompt \"...\"";
     }
 
     private int demo(Console console) throws IOException {

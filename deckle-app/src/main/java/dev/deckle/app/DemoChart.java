@@ -31,7 +31,7 @@ final class DemoChart {
             JsonObject row = JsonParser.parseString(line).getAsJsonObject();
             if (row.has("drawn")) {
                 drawn += row.get("drawn").getAsDouble();
-                curve.add(drawn, row.get("rewards/exact_match").getAsDouble());
+                curve.add(drawn, row.get("rewards/exact_match/mean").getAsDouble());
             }
         }
         if (!curve.steps.isEmpty()) {

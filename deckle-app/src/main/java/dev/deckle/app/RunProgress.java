@@ -3,7 +3,6 @@ package dev.deckle.app;
 import dev.deckle.distributed.Traffic;
 import dev.deckle.kernel.Team;
 import dev.deckle.memory.Workspace;
-import dev.deckle.models.SequenceClassifier;
 import dev.deckle.train.Run;
 import dev.deckle.train.TrainListener;
 import dev.deckle.zero.Partition;
@@ -15,6 +14,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
 import java.util.stream.Collectors;
 
 /// What the user sees of a run.
@@ -25,12 +25,9 @@ final class RunProgress implements TrainListener {
         Run of(RunProgress progress) throws IOException;
     }
 
-    /// What a model that judges is for: it writes nothing itself.
-    private static final String JUDGE = "align grpo --model ... --data ... --reward model:%s";
-
     private final Console console;
     private final LiveLine live;
-    private final String next;
+    private final Function<Run, String> next;
     private final String onward;
     private final long began = System.nanoTime();
     private final RunNumbers numbers = new RunNumbers();
@@ -38,7 +35,7 @@ final class RunProgress implements TrainListener {
     private Path folder; // these two are known once the run is prepared, before its first step
     private long steps;
 
-    private RunProgress(Console console, String next, String onward) {
+    private RunProgress(Console console, Function<Run, String> next, String onward) {
         this.console = console;
         this.next = next;
         this.onward = onward;
@@ -47,9 +44,10 @@ final class RunProgress implements TrainListener {
 
     /// Prepares a run and trains it, to its end or until the user interrupts it.
     ///
-    /// @param next what to do with the folder `%s` of a run that ended
-    /// @param onward how to go on with one that was interrupted
-    static void follow(Console console, String next, String onward, Preparation preparation) throws IOException {
+    /// @param next what to do with a run that ended
+    /// @param onward how to go on with the folder `%s` of one that was interrupted
+    static void follow(Console console, Function<Run, String> next, String onward, Preparation preparation)
+            throws IOException {
         RunProgress progress = new RunProgress(console, next, onward);
         try (Run run = preparation.of(progress)) {
             progress.begin(run);
@@ -127,8 +125,7 @@ final class RunProgress implements TrainListener {
                 .orElseGet(() -> String.format("a Hugging Face model folder of %,d parameters",
                         run.model().parameterCount()))));
         memory(run).forEach(line -> console.log("  " + line));
-        String use = run.model() instanceof SequenceClassifier ? JUDGE : next;
-        console.log("Next:  ./deckle " + String.format(use, run.folder()));
+        console.log("Next:  ./deckle " + next.apply(run));
         if (!ended) {
             console.log("       ./deckle " + String.format(onward, run.folder()));
         }

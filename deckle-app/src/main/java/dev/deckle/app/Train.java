@@ -176,7 +176,8 @@ final class Train extends Verb {
         }
         ranks = Processes.count(console, ranks);
         Processes.run(trace != null,
-                elsewhere -> RunProgress.follow(console, "generate --model %s --prompt \"public \"",
+                elsewhere -> RunProgress.follow(console,
+                        run -> "generate --model " + run.folder() + " --prompt \"public \"",
                         "train --resume %s",
                         progress -> resume != null ? resumed(progress, elsewhere) : started(progress, elsewhere)));
         return Deckle.DONE;

@@ -159,8 +159,8 @@ class AlignTest {
         int code = deckle(args + (args.contains("--resume") ? "" : " --json --steps 2 --out FOLDER/run"));
         assertTrue(code == 1 || code == 2, code + err());
         String line = err().lines().filter(l -> l.startsWith("deckle")).toList().getLast();
-        assertTrue(line.contains(told.replace("FOLDER", folder.toString()).replace("POLICY", GOLDEN + "/policy")),
-                err());
+        String expected = told.replace("FOLDER", folder.toString()).replace("POLICY", GOLDEN + "/policy");
+        assertTrue(line.contains(expected), err());
         assertEquals(1, err().lines().filter(l -> l.startsWith("deckle")).count(), err());
         assertFalse(err().contains("\tat "), err());
         assertEquals(0, out.size());
@@ -199,13 +199,24 @@ class AlignTest {
         assertEquals(0, deckle(again + "merged --lora-rank 2"), err());
     }
 
+    /// A model that judges cannot go on with a text.
+    @Test
+    void whatIsNext() {
+        assertEquals(0, deckle("align reward --out FOLDER/run --model POLICY --data FOLDER/reward.jsonl --steps 1 "
+                + "--eval-data FOLDER/reward.jsonl"), err());
+        String next = "Next:  ./deckle align grpo --model " + GOLDEN + "/policy --data PROMPTS.jsonl --reward model:";
+        assertTrue(err().contains(next + folder.resolve("run")), err());
+        assertTrue(err().contains("step 1: held-out loss 0.") && err().contains(", accuracy "), err());
+        assertEquals(0, deckle("align sft --out FOLDER/words --model POLICY --data FOLDER/sft.jsonl --steps 1"), err());
+        assertTrue(err().contains("Next:  ./deckle generate --model " + folder.resolve("words")), err());
+    }
+
     /// It writes nothing, so that nobody is sent to `generate`, and judges what others write.
     @Test
     void aModelThatJudgesComesOut() throws IOException {
         assertEquals(0, start("reward --data FOLDER/reward.jsonl --batch-size 4 --lora-rank 2 --ranks 2 --zero 1"),
                 err());
-        String next = "Next:  ./deckle align grpo --model ... --data ... --reward model:" + folder.resolve("run");
-        assertTrue(err().contains("an adapter of ") && err().contains(next), err());
+        assertTrue(err().contains("an adapter of ") && err().contains("--reward model:"), err());
         Files.writeString(folder.resolve("prompts.jsonl"), "{\"prompt_ids\": [5, 6]}\n{\"prompt_ids\": [7]}\n");
         assertEquals(0, deckle("align grpo --json --model POLICY --data FOLDER/prompts.jsonl --reward model:FOLDER/run "
                 + "--steps 1 --batch-size 4 --group-size 2 --max-new-tokens 3 --out FOLDER/grpo"), err());

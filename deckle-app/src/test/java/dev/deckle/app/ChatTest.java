@@ -26,6 +26,8 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /// Conversations through the command, typed into a pipe.
 class ChatTest {
@@ -135,5 +137,41 @@ class ChatTest {
         assertTrue(err.contains("--top-p must be above 0 and at most 1"), err);
         assertEquals(2, chat("", "--system", "x", "--messages", "y"));
         assertTrue(err.contains("--system does not go with --messages"), err);
+    }
+
+    /// Where the template is, is the model's own affair: alignment keeps it with the run and with each checkpoint.
+    @ParameterizedTest
+    @ValueSource(strings = {"chat_template.jinja", "tokenizer_config.json", "chat_template.json"})
+    void withAnAlignedModel(String place) throws IOException {
+        Path file = model.resolve("chat_template.jinja");
+        String template = Files.readString(file);
+        if (!place.equals("chat_template.jinja")) {
+            Files.delete(file);
+            Path config = model.resolve(place);
+            JsonObject o = Files.exists(config) ? JsonParser.parseString(Files.readString(config)).getAsJsonObject()
+                    : new JsonObject();
+            o.addProperty("chat_template", template);
+            Files.writeString(config, o.toString());
+        }
+        Path data = temp.resolve("talks.jsonl");
+        Files.writeString(data, "{\"messages\": [{\"role\": \"user\", \"content\": \"paper\"}, "
+                + "{\"role\": \"assistant\", \"content\": \"is made of fibres\"}]}\n");
+        Path aligned = temp.resolve("aligned");
+        assertEquals(0, run("", "align", "sft", "--model", model.toString(), "--data", data.toString(), "--out",
+                aligned.toString(), "--steps", "2", "--batch-size", "1"), err);
+        Path checkpoint = aligned.resolve("checkpoints").resolve("step-0000002");
+        String said = null;
+        for (Path folder : List.of(aligned, checkpoint)) {
+            assertEquals(0, run("paper\n", "chat", "--model", folder.toString(), "--temperature", "0",
+                    "--max-new-tokens", "7", "--json"), err);
+            String answer = content(answers().getFirst());
+            assertTrue(said == null || said.equals(answer), answer);
+            said = answer;
+            assertEquals(0, run("", "tokenize", "--json", "--model", folder.toString(), "--messages",
+                    Files.writeString(temp.resolve("m.json"), "{\"messages\": [{\"role\": \"user\", \"content\": "
+                            + "\"paper\"}], \"add_generation_prompt\": true}").toString()),
+                    err);
+            assertEquals("user: paper\nassistant: ", answers().getFirst().get("text").getAsString());
+        }
     }
 }

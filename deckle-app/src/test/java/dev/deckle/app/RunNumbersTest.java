@@ -27,8 +27,8 @@ class RunNumbersTest {
         assertEquals(List.of("reward 0.250", "kl 0.0125", "entropy 1.50", "clipped 0.000", "6.5 tokens"),
                 step(10, Map.of("reward", 0.25, "kl", 0.0125, "entropy", 1.5, "clip_ratio", 0, "completion_length", 6.5,
                         "beta", 0.1)));
-        assertEquals(
-                List.of("reward 0.250", "kl 0.0125", "entropy 1.40", "clipped 0.100", "6.5 tokens", "2.00 s a step"),
+        assertEquals(List.of("reward 0.250", "kl 0.0125", "entropy 1.40", "clipped 0.100", "6.5 tokens",
+                "2.00 s a step"),
                 step(12, Map.of("entropy", 1.4, "clip_ratio", 0.1, "completion_length", 6.5)));
         assertEquals("2.10 s a step", step(15, Map.of("entropy", 1.4)).getLast());
     }

@@ -205,7 +205,8 @@ public final class Models {
     /// Opens the folder of an adapter and its score to go on with their training.
     public static Adapted adaptClassifier(Path adapter, ParameterHome home) throws IOException {
         return classifierAdapter(adapter, (memory, checkpoint) -> Weights.loadTrainable(memory, checkpoint, home),
-                (values, _) -> home.adopt(SequenceClassifier.SCORE, values.orElseThrow(() -> noScore(adapter)), true));
+                (values, hidden) -> home.adopt(SequenceClassifier.SCORE,
+                        values.orElseThrow(() -> noScore(adapter, hidden)), true));
     }
 
     /// A classifier's score alone, from the last hidden states (..., hidden_size) of the model in a folder to (..., 1),
@@ -227,9 +228,9 @@ public final class Models {
         };
     }
 
-    private static IllegalArgumentException noScore(Path folder) {
-        return new IllegalArgumentException(folder + ": score.weight is missing: no model that judges (deckle align "
-                + "reward makes one)");
+    private static IllegalArgumentException noScore(Path folder, int hidden) {
+        return new IllegalArgumentException(folder + ": score.weight (1, " + hidden + ") is missing: no model that "
+                + "judges (deckle align reward makes one)");
     }
 
     /// Opens a classifier of one label for running. A folder with an adapter and a score is opened as the model that it
@@ -239,9 +240,10 @@ public final class Models {
     public static SequenceClassifier openClassifier(Path folder) throws IOException {
         if (Adapter.is(folder)) {
             return (SequenceClassifier) classifierAdapter(folder, Weights::load,
-                    (values, _) -> values.orElseThrow(() -> noScore(folder))).model();
+                    (values, hidden) -> values.orElseThrow(() -> noScore(folder, hidden))).model();
         }
-        return classifier(folder, _ -> {}, Weights::load, (values, _) -> values.orElseThrow(() -> noScore(folder)));
+        return classifier(folder, _ -> {}, Weights::load,
+                (values, hidden) -> values.orElseThrow(() -> noScore(folder, hidden)));
     }
 
     /// @param score from the score that was saved beside the adapter, and the width of what it judges by

@@ -108,7 +108,7 @@ public record Checkpoint(Path folder, State state) {
                         Map.of(), e -> whole.of(e.name()));
             }
             for (String name : List.of("config.json", "generation_config.json", "tokenizer.json",
-                    "tokenizer_config.json")) {
+                    "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja", "chat_template.json")) {
                 if (Files.exists(run.file(name))) { // a model of ids alone has no tokenizer
                     AtomicFile.write(making.resolve(name), Files.readAllBytes(run.file(name)));
                 }

@@ -60,6 +60,15 @@ public final class ChatTemplate {
     ///
     /// @throws IOException if there is no template, or a file is broken
     public static ChatTemplate load(Path folder) throws IOException {
+        return find(folder)
+                .orElseThrow(() -> new IOException(folder + ": no chat template: neither chat_template.jinja "
+                        + "nor chat_template in tokenizer_config.json"));
+    }
+
+    /// The same where a model may have none.
+    ///
+    /// @throws IOException if a file is broken
+    public static Optional<ChatTemplate> find(Path folder) throws IOException {
         Path configFile = folder.resolve("tokenizer_config.json");
         JsonObject config = TextFile.exists(configFile) ? json(configFile) : new JsonObject();
         Map<String, Source> sources = files(folder);
@@ -70,11 +79,9 @@ public final class ChatTemplate {
         if (sources.isEmpty() && TextFile.exists(legacy)) {
             sources = named(json(legacy).get("chat_template"), legacy);
         }
-        if (sources.isEmpty()) {
-            throw new IOException(folder + ": no chat template: neither chat_template.jinja nor chat_template in "
-                    + "tokenizer_config.json");
-        }
-        return new ChatTemplate(folder, sources, specialTokens(folder, config), Clock.systemDefaultZone());
+        return sources.isEmpty() ? Optional.empty()
+                : Optional.of(new ChatTemplate(folder, sources, specialTokens(folder, config),
+                        Clock.systemDefaultZone()));
     }
 
     /// This template at another time: what `strftime_now` tells is the clock's.
