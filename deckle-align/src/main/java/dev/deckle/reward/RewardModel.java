@@ -2,6 +2,7 @@ package dev.deckle.reward;
 
 import dev.deckle.autograd.NoGrad;
 import dev.deckle.memory.Workspace;
+import dev.deckle.models.Adapter;
 import dev.deckle.models.Models;
 import dev.deckle.models.SequenceClassifier;
 import dev.deckle.tokenizer.Tokenizer;
@@ -34,9 +35,10 @@ final class RewardModel implements RewardFunction {
     /// @throws IOException in one line, where a file is missing or broken, the tokenizer too where one is needed
     /// @throws IllegalArgumentException in one line, where the folder holds no model that judges
     static RewardModel open(Path folder, Optional<Tokenizer> writer) throws IOException {
-        int vocabSize = Models.limits(folder).vocabSize();
-        Optional<Tokenizer> own = Files.exists(folder.resolve("tokenizer.json"))
-                ? Optional.of(Tokenizer.load(folder))
+        int vocabSize = Models.limits(Adapter.holder(folder, "config.json")).vocabSize();
+        Path words = Adapter.holder(folder, "tokenizer.json");
+        Optional<Tokenizer> own = Files.exists(words.resolve("tokenizer.json"))
+                ? Optional.of(Tokenizer.load(words))
                 : Optional.empty();
         boolean sameIds = own.map(Tokenizer::fingerprint).equals(writer.map(Tokenizer::fingerprint));
         if (!sameIds && own.isEmpty()) {

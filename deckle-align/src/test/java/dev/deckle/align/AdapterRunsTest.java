@@ -226,7 +226,7 @@ class AdapterRunsTest {
         assertEquals(Math.log(2), expected.losses().getFirst(), 1e-6); // B is 0, so the policy is the reference
         assertTrue(expected.losses().getLast() < 0.65, expected.losses().toString());
         List<Row.Pair> pairs = new Rows(runs.file("pairs.jsonl"), Optional.empty(), Optional.empty(), Alignments.VOCAB,
-                32).pairs();
+                32, 32).pairs();
         Log found = withReference(o, pairs, _ -> Models.open(runs.model()));
         assertEquals(expected.told(), found.told());
     }

@@ -211,12 +211,18 @@ class AlignTest {
         assertTrue(err().contains("Next:  ./deckle generate --model " + folder.resolve("words")), err());
     }
 
-    /// It writes nothing: `generate` would refuse it, so nobody is sent there.
+    /// It writes nothing, so that nobody is sent to `generate`, and judges what others write.
     @Test
     void aModelThatJudgesComesOut() throws IOException {
         assertEquals(0, start("reward --data FOLDER/reward.jsonl --batch-size 4 --lora-rank 2 --ranks 2 --zero 1"),
                 err());
         assertTrue(err().contains("an adapter of ") && err().contains("--reward model:"), err());
+        Files.writeString(folder.resolve("prompts.jsonl"), "{\"prompt_ids\": [5, 6]}\n{\"prompt_ids\": [7]}\n");
+        assertEquals(0, deckle("align grpo --json --model POLICY --data FOLDER/prompts.jsonl --reward model:FOLDER/run "
+                + "--steps 1 --batch-size 4 --group-size 2 --max-new-tokens 3 --out FOLDER/grpo"), err());
+        double judged = JsonParser.parseString(out.toString(StandardCharsets.UTF_8)).getAsJsonObject().get("reward")
+                .getAsDouble();
+        assertTrue(Double.isFinite(judged) && judged != 0, out.toString());
         assertEquals(1, deckle("generate --model FOLDER/run --prompt x"), err());
         assertTrue(err().contains("adapter_config.json: task_type is \"SEQ_CLS\", expected CAUSAL_LM"), err());
         assertEquals(0, deckle("align --json --resume FOLDER/run --steps 3"), err());
