@@ -148,7 +148,7 @@ class PpoTest {
 
     /// In the middle of an iteration, between iterations, and between batches, where beta is steered.
     @ParameterizedTest
-    @CsvSource({"2,2,0,own", "3,1,0,shared", "4,1,0,own", "4,3,3,own", "5,2,3,shared", "6,2,2,own"})
+    @CsvSource({"2,2,0,own", "3,1,0,shared", "4,1,0,own", "8,1,0,own", "8,3,3,own", "5,2,3,shared", "6,2,2,own"})
     void anInterruptedRunGoesOn(int at, int ranks, int zero, String critic) throws IOException {
         AlignOptions o = PpoRuns.options(runs);
         o.critic = critic;
