@@ -165,8 +165,8 @@ public final class AlignOptions {
     /// ppo: how far an advantage looks ahead.
     public double lambda = 0.95;
 
-    /// ppo: the estimator of the divergence that is taken from the reward, k1 or k3.
-    public String kl = "k1";
+    /// The estimator of the divergence from the reference, k1, k2 or k3; empty: k3, and k1 for ppo.
+    public String kl = "";
 
     /// ppo: the divergence that `beta` is steered to; 0: it stays as it is.
     public double kl_target;
@@ -274,7 +274,8 @@ public final class AlignOptions {
         require(epsilon_value > 0, "--epsilon-value must be positive, not " + epsilon_value);
         require(gamma >= 0 && gamma <= 1, "--gamma must be from 0 to 1, not " + gamma);
         require(lambda >= 0 && lambda <= 1, "--lambda must be from 0 to 1, not " + lambda);
-        require(kl.equals("k1") || kl.equals("k3"), "--kl must be k1 or k3, not " + kl);
+        kl = !kl.isEmpty() ? kl : method == Method.PPO ? "k1" : "k3";
+        require(words(KlEstimator.values()).contains(kl), "--kl must be k1, k2 or k3, not " + kl);
         require(kl_target >= 0 && kl_target < 1e6, "--kl-target must not be negative, not " + kl_target);
         require(missing_end_penalty >= 0 && missing_end_penalty < 1e6,
                 "--missing-end-penalty must not be negative, not " + missing_end_penalty);
@@ -310,6 +311,11 @@ public final class AlignOptions {
     /// The variant of grpo, once complete.
     GrpoLoss.Kind grpoLoss() {
         return GrpoLoss.Kind.valueOf(loss.toUpperCase(Locale.ROOT));
+    }
+
+    /// How far the policy is from the reference, once complete.
+    KlEstimator klEstimator() {
+        return KlEstimator.valueOf(kl.toUpperCase(Locale.ROOT));
     }
 
     /// The variant of dpo, once complete.

@@ -20,8 +20,10 @@ import java.util.Optional;
 /// @param sequenceLevel one ratio a sequence, the mean of its tokens' log-ratios, in place of one a token
 /// @param epsilonLow how far a ratio may fall
 /// @param epsilonHigh how far it may rise
-/// @param beta weight of the divergence from the reference, k3
-public record GrpoLoss(Norm norm, boolean sequenceLevel, double epsilonLow, double epsilonHigh, double beta) {
+/// @param beta weight of the divergence from the reference
+/// @param kl how that is estimated
+public record GrpoLoss(
+        Norm norm, boolean sequenceLevel, double epsilonLow, double epsilonHigh, double beta, KlEstimator kl) {
     /// Its kin by name.
     public enum Kind {
         GRPO,
@@ -31,13 +33,14 @@ public record GrpoLoss(Norm norm, boolean sequenceLevel, double epsilonLow, doub
         BNPO;
 
         /// @param maxCompletionLength the longest completion allowed
-        public GrpoLoss loss(int maxCompletionLength, double epsilonLow, double epsilonHigh, double beta) {
+        public GrpoLoss loss(
+                int maxCompletionLength, double epsilonLow, double epsilonHigh, double beta, KlEstimator kl) {
             Norm norm = switch (this) {
                 case GRPO, GSPO -> new Norm.EachSequence();
                 case DAPO, BNPO -> new Norm.AllTokens();
                 case DR_GRPO -> new Norm.Constant(maxCompletionLength);
             };
-            return new GrpoLoss(norm, this == GSPO, epsilonLow, epsilonHigh, beta);
+            return new GrpoLoss(norm, this == GSPO, epsilonLow, epsilonHigh, beta, kl);
         }
     }
 
@@ -51,6 +54,11 @@ public record GrpoLoss(Norm norm, boolean sequenceLevel, double epsilonLow, doub
 
         /// A constant: sequences times the longest completion allowed.
         record Constant(int maxCompletionLength) implements Norm {}
+    }
+
+    /// With the estimator of the paper, k3.
+    public GrpoLoss(Norm norm, boolean sequenceLevel, double epsilonLow, double epsilonHigh, double beta) {
+        this(norm, sequenceLevel, epsilonLow, epsilonHigh, beta, KlEstimator.K3);
     }
 
     /// How rewards become advantages.
@@ -82,7 +90,7 @@ public record GrpoLoss(Norm norm, boolean sequenceLevel, double epsilonLow, doub
         if (beta != 0) {
             Tensor ref = refLogprobs.orElseThrow(() -> new IllegalArgumentException(
                     "grpo: with beta " + beta + " the reference's log-probabilities are needed"));
-            losses = losses.add(KlEstimator.K3.of(logprobs, ref.detach()).mul(beta)); // (B, T)
+            losses = losses.add(kl.of(logprobs, ref.detach()).mul(beta)); // (B, T)
         }
         Tensor counted = losses.mul(mask);
         return switch (norm) {

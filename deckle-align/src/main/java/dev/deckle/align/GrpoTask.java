@@ -40,7 +40,8 @@ final class GrpoTask extends AlignTask {
         super(options, model, checksum);
         this.reference = reference;
         this.source = source;
-        loss = options.grpoLoss().loss(options.max_new_tokens, options.epsilon, options.epsilon_high, options.beta);
+        loss = options.grpoLoss().loss(options.max_new_tokens, options.epsilon, options.epsilon_high, options.beta,
+                options.klEstimator());
     }
 
     @Override
@@ -142,7 +143,7 @@ final class GrpoTask extends AlignTask {
         }
         count("tokens", padded.tokens());
         count("entropy", policy.entropySum(padded));
-        refs.ifPresent(r -> count("kl", KlEstimator.K3.of(now, r).mul(padded.mask())));
+        refs.ifPresent(r -> count("kl", loss.kl().of(now, r).mul(padded.mask())));
         count("clipped", loss.clipped(now, old, advantages, padded.mask()));
     }
 

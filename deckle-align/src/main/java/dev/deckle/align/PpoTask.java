@@ -17,7 +17,6 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.stream.IntStream;
@@ -59,7 +58,7 @@ final class PpoTask extends AlignTask {
         this.source = source;
         loss = new PpoLoss(options.epsilon, options.epsilon_value);
         gae = new Gae(options.gamma, options.lambda);
-        kl = KlEstimator.valueOf(options.kl.toUpperCase(Locale.ROOT));
+        kl = options.klEstimator();
         steering = new AdaptiveBeta(options.kl_target);
         beta = options.beta;
     }

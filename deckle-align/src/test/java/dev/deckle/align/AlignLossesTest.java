@@ -104,12 +104,7 @@ class AlignLossesTest {
         Tensor ref = randn(2, B, T);
         double[] expected = new double[B * T];
         for (int i = 0; i < expected.length; i++) {
-            double logR = ref.at(i / T, i % T) - logp.at(i / T, i % T);
-            expected[i] = switch (estimator) {
-                case K1 -> -logR;
-                case K2 -> logR * logR / 2;
-                case K3 -> Math.exp(logR) - 1 - logR;
-            };
+            expected[i] = plain(estimator, ref.at(i / T, i % T) - logp.at(i / T, i % T));
         }
         assertClose(expected, estimator.of(logp, ref), 1e-12);
         assertTrue(estimator == KlEstimator.K1 || Arrays.stream(expected).allMatch(v -> v >= 0));
@@ -197,17 +192,28 @@ class AlignLossesTest {
         Tensor advantages = randn(4, B);
         for (GrpoLoss.Norm norm : NORMS) {
             for (boolean sequence : new boolean[] {false, true}) {
-                for (double beta : new double[] {0, 0.1}) {
-                    GrpoLoss loss = new GrpoLoss(norm, sequence, 0.1, 0.25, beta);
+                for (KlEstimator kl : KlEstimator.values()) {
+                    GrpoLoss loss = new GrpoLoss(norm, sequence, 0.1, 0.25, 0.1, kl);
+                    Optional<Tensor> reference = Optional.of(ref);
                     double expected = plain(loss, logp, old, ref, advantages);
-                    Optional<Tensor> reference = beta == 0 ? Optional.empty() : Optional.of(ref);
                     assertEquals(expected, loss.forward(logp, old, reference, advantages, MASK).item(), 1e-12);
                     assertGradients(() -> loss.forward(logp, old, reference, advantages, MASK), List.of(logp));
                 }
+                GrpoLoss alone = new GrpoLoss(norm, sequence, 0.1, 0.25, 0);
+                double expected = plain(alone, logp, old, ref, advantages);
+                assertEquals(expected, alone.forward(logp, old, Optional.empty(), advantages, MASK).item(), 1e-12);
             }
         }
         assertRefused("the reference's log-probabilities are needed", () -> new GrpoLoss(NORMS.getFirst(), false, 0.2,
                 0.2, 0.1).forward(logp, old, Optional.empty(), advantages, MASK));
+    }
+
+    private static double plain(KlEstimator estimator, double logR) {
+        return switch (estimator) {
+            case K1 -> -logR;
+            case K2 -> logR * logR / 2;
+            case K3 -> Math.exp(logR) - 1 - logR;
+        };
     }
 
     private static double plain(GrpoLoss loss, Tensor logp, Tensor old, Tensor ref, Tensor advantages) {
@@ -224,7 +230,7 @@ class AlignLossesTest {
                 double a = advantages.at(b);
                 double logR = ref.at(b, t) - logp.at(b, t);
                 double token = -Math.min(ratio * a, clip(ratio, 1 - loss.epsilonLow(), 1 + loss.epsilonHigh()) * a)
-                        + loss.beta() * (Math.exp(logR) - 1 - logR);
+                        + loss.beta() * plain(loss.kl(), logR);
                 sum += MASK.at(b, t) * token;
             }
             total += switch (loss.norm()) {
@@ -267,7 +273,7 @@ class AlignLossesTest {
     @ParameterizedTest
     @EnumSource
     void kinds(GrpoLoss.Kind kind) {
-        GrpoLoss loss = kind.loss(9, 0.1, 0.2, 0.3);
+        GrpoLoss loss = kind.loss(9, 0.1, 0.2, 0.3, KlEstimator.K3);
         assertEquals(switch (kind) {
             case GRPO -> new GrpoLoss(new GrpoLoss.Norm.EachSequence(), false, 0.1, 0.2, 0.3);
             case GSPO -> new GrpoLoss(new GrpoLoss.Norm.EachSequence(), true, 0.1, 0.2, 0.3);

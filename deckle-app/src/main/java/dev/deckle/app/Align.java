@@ -193,7 +193,7 @@ final class Align extends Verb {
     private Double lambda;
 
     @Option(names = "--kl", paramLabel = "NAME",
-            description = "ppo: the estimator of the divergence taken from the reward, k1 (default) or k3")
+            description = "how the divergence from the reference is estimated: k1, k2 or k3; grpo k3, ppo k1")
     private String kl;
 
     @Option(names = "--kl-target", paramLabel = "X", description = "ppo: steer --beta to this divergence")
