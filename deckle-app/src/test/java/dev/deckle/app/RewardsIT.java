@@ -81,7 +81,7 @@ class RewardsIT {
         Path source = Files.writeString(folder.resolve("Other.java"), SOURCE.formatted("Other"));
         Path classes = Files.createDirectory(folder.resolve("classes"));
         ToolProvider javac = ToolProvider.findFirst("javac").orElseThrow();
-        assertEquals(0, javac.run(System.out, System.err, "-p", modulePath(), "--add-modules", "dev.deckle.lm",
+        assertEquals(0, javac.run(System.out, System.err, "-p", modulePath(), "--add-modules", "dev.deckle.align",
                 "-d", classes.toString(), source.toString()));
         Path jar = folder.resolve("other.jar");
         assertEquals(0, ToolProvider.findFirst("jar").orElseThrow().run(System.out, System.err,
