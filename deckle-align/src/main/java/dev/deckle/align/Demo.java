@@ -158,7 +158,7 @@ public final class Demo {
         o.group_size = 8;
         o.batch_size = 512;
         o.iterations = 2;
-        o.steps = 1000;
+        o.steps = loss.equals("dapo") ? 1000 : 1400; // it draws more for each
         o.lr = 5e-4;
         o.lr_schedule = "linear";
         o.temperature = 0.8;
@@ -173,7 +173,7 @@ public final class Demo {
         o.batch_size = 512;
         o.iterations = 2;
         o.mini_batches = 2;
-        o.steps = 1000;
+        o.steps = 800;
         o.lr = 5e-4;
         o.temperature = 0.8;
         o.beta = 0.005;
