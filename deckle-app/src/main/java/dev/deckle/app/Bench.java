@@ -10,7 +10,9 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
+import java.util.Objects;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.Option;
@@ -40,17 +42,21 @@ final class Bench extends Verb {
     }
 
     enum Size {
-        _10m("10m", new ModelBenchmarks.Shapes(65, 384, 1024, 6, 6, 6, false)),
-        _58m("58m", new ModelBenchmarks.Shapes(32_000, 512, 1344, 8, 8, 8, false)),
+        _10m("10m", new ModelBenchmarks.Shapes(65, 384, 1024, 6, 6, 6, false), 12, 256),
+        _58m("58m", new ModelBenchmarks.Shapes(32_000, 512, 1344, 8, 8, 8, false), 4, 512),
         /// Llama 3.2 1B's shape.
-        _1b("1b", new ModelBenchmarks.Shapes(128_256, 2048, 8192, 16, 32, 8, true));
+        _1b("1b", new ModelBenchmarks.Shapes(128_256, 2048, 8192, 16, 32, 8, true), 1, 512);
 
         private final String label;
         private final ModelBenchmarks.Shapes shapes;
+        private final int batch; // of a training step
+        private final int context;
 
-        Size(String label, ModelBenchmarks.Shapes shapes) {
+        Size(String label, ModelBenchmarks.Shapes shapes, int batch, int context) {
             this.label = label;
             this.shapes = shapes;
+            this.batch = batch;
+            this.context = context;
         }
 
         @Override
@@ -74,7 +80,7 @@ final class Bench extends Verb {
     private What what;
 
     @Option(names = "--preset", paramLabel = "NAME", defaultValue = "10m",
-            description = "the model: 10m (default), 58m, or 1b for decode, prefill and rollout",
+            description = "the model: 10m (default), 58m or 1b",
             converter = SizeConverter.class)
     private Size preset;
 
@@ -83,8 +89,23 @@ final class Bench extends Verb {
     private DataType dtype;
 
     @Option(names = "--batch-size", paramLabel = "N",
-            description = "decode N sequences together, default 1; rollout: completions of a prompt, default 16")
+            description = "sequences at once: decode 1, rollout 16, train the preset's if not given")
     private Integer batchSize;
+
+    @Option(names = "--hidden-size", paramLabel = "N", description = "train: in place of the preset's")
+    private Integer hiddenSize;
+
+    @Option(names = "--layers", paramLabel = "N", description = "train: in place of the preset's")
+    private Integer layers;
+
+    @Option(names = "--heads", paramLabel = "N", description = "train: in place of the preset's; else of 64 each")
+    private Integer heads;
+
+    @Option(names = "--context", paramLabel = "T", description = "train: in place of the preset's")
+    private Integer context;
+
+    @Option(names = "--vocab-size", paramLabel = "V", description = "train: in place of the preset's")
+    private Integer vocabSize;
 
     @Option(names = "--profile", description = "train: where the time of a step goes, and what it could be at best")
     private boolean profile;
@@ -101,14 +122,19 @@ final class Bench extends Verb {
         if (freshJvms > 0) {
             return inFreshJvms(console);
         }
-        boolean batches = what == What.decode || what == What.rollout;
-        boolean runs = batches || what == What.prefill;
+        boolean batches = what == What.decode || what == What.rollout || what == What.train;
         if (batchSize != null && (batchSize < 1 || !batches)) {
-            throw wrongUsage("--batch-size is a positive number of sequences for decode or rollout, not " + batchSize
-                    + (batches ? "" : " for " + what));
+            throw wrongUsage(
+                    "--batch-size is a positive number of sequences for decode, rollout or train, not " + batchSize
+                            + (batches ? "" : " for " + what));
         }
-        if (preset == Size._1b && !runs) {
-            throw wrongUsage("--preset 1b is for decode, prefill and rollout, not for " + what);
+        if (preset == Size._1b && (what == What.gemm || what == What.attention)) {
+            throw wrongUsage("--preset 1b is for models, not for " + what);
+        }
+        if (what != What.train
+                && Stream.of(hiddenSize, layers, heads, context, vocabSize).anyMatch(Objects::nonNull)) {
+            throw wrongUsage("--hidden-size, --layers, --heads, --context and --vocab-size are for train, not for "
+                    + what);
         }
         if (dtype == DataType.bf16 && what == What.attention) {
             throw wrongUsage("--dtype bf16 is not for attention, which is computed in f32");
@@ -139,8 +165,24 @@ final class Bench extends Verb {
         return Deckle.DONE;
     }
 
+    /// The preset, with what is given in place of its own.
+    private TrainBenchmark.Size trained() {
+        int hidden = hiddenSize == null ? preset.shapes.hidden() : hiddenSize;
+        int own = hiddenSize == null ? preset.shapes.heads() : Math.max(1, hidden / 64);
+        TrainBenchmark.Size size = new TrainBenchmark.Size(
+                vocabSize == null ? preset.shapes.vocab() : vocabSize, hidden,
+                layers == null ? preset.shapes.layers() : layers, heads == null ? own : heads,
+                batchSize == null ? preset.batch : batchSize, context == null ? preset.context : context);
+        if (size.vocab() < 2 || size.layers() < 1 || size.context() < 1 || size.heads() < 1 || hidden < 1
+                || hidden % (2 * size.heads()) != 0) {
+            throw wrongUsage(
+                    "--hidden-size must be a multiple of twice the heads, and all sizes positive, not " + size);
+        }
+        return size;
+    }
+
     private List<Benchmarks.Figure> train(Console console) {
-        TrainBenchmark train = new TrainBenchmark(preset == Size._10m, dtype.type);
+        TrainBenchmark train = new TrainBenchmark(trained(), dtype.type);
         return List.of(profile ? train.profiled(console) : train.run());
     }
 

@@ -14,14 +14,25 @@ import dev.deckle.tensor.Tensor;
 
 import dev.deckle.zero.Partition;
 import dev.deckle.zero.Stage;
+import java.time.Duration;
+import java.time.Instant;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 
 /// Training steps as a run makes them, on random tokens: forward, backward, clipping and AdamW.
 final class TrainBenchmark {
-    /// The sizes of the presets: vocabulary, width, layers, heads, batch, context.
-    private record Size(int vocab, int hidden, int layers, int heads, int batch, int context) {}
+    /// What is trained.
+    ///
+    /// @param batch sequences in a step
+    record Size(int vocab, int hidden, int layers, int heads, int batch, int context) {
+        /// The feed-forward network's width: about 8/3 of the model's.
+        int ffn() {
+            return Math.max(64, hidden * 8 / 3 / 64 * 64);
+        }
+    }
 
     private static final int WARM_UP = 4;
     private static final int MEASURED = 8;
@@ -30,8 +41,8 @@ final class TrainBenchmark {
     private final DType dtype;
 
     /// @param dtype of the matrices; BF16 has F32 masters
-    TrainBenchmark(boolean small, DType dtype) {
-        size = small ? new Size(65, 384, 6, 6, 12, 256) : new Size(32_000, 512, 8, 8, 4, 512);
+    TrainBenchmark(Size size, DType dtype) {
+        this.size = size;
         this.dtype = dtype;
     }
 
@@ -41,8 +52,7 @@ final class TrainBenchmark {
     }
 
     private Benchmarks.Figure run(StepProfile profile) {
-        int ffn = size.hidden * 8 / 3 / 64 * 64;
-        Llama.Config config = Llama.Config.of(size.vocab, size.hidden, ffn, size.layers, size.heads, size.heads,
+        Llama.Config config = Llama.Config.of(size.vocab, size.hidden, size.ffn(), size.layers, size.heads, size.heads,
                 size.context, false);
         try (Partition partition = new Partition(0, 1, new Partition.Options(Stage.REPLICATED, dtype));
                 Llama model = Llama.create(config, 0, 1, partition);
@@ -51,6 +61,7 @@ final class TrainBenchmark {
             double[] seconds = new double[MEASURED];
             double first = 0;
             double last = 0;
+            double ready = 0;
             for (int i = 0; i < WARM_UP + MEASURED; i++) {
                 if (i == WARM_UP) {
                     profile.restart();
@@ -71,12 +82,29 @@ final class TrainBenchmark {
                 if (i >= WARM_UP) {
                     seconds[i - WARM_UP] = (System.nanoTime() - start) / 1e9;
                 }
-                first = i == 0 ? last : first;
+                if (i == 0) {
+                    first = last;
+                    ready = secondsSinceStart();
+                }
             }
             Benchmarks.require(Math.abs(first - Math.log(size.vocab)) < 0.5 && last < first + 0.5,
                     "the loss of random tokens is " + first + " then " + last);
-            return new Benchmarks.Figure("train", size.batch * size.context / Benchmarks.median(seconds), "tok_per_s");
+            Map<String, Number> more = new LinkedHashMap<>();
+            more.put("parameters", model.parameterCount());
+            more.put("first_step_s", Math.round(ready * 100) / 100.0);
+            Machine.peakMegabytes().ifPresent(mb -> more.put("peak_mb", mb));
+            return new Benchmarks.Figure("train", more, size.batch * size.context / Benchmarks.median(seconds),
+                    "tok_per_s");
         }
+    }
+
+    /// Of this process.
+    private static double secondsSinceStart() {
+        return ProcessHandle.current()
+                .info()
+                .startInstant()
+                .map(start -> Duration.between(start, Instant.now()).toMillis() / 1e3)
+                .orElse(Double.NaN);
     }
 
     private Tensor loss(Llama model, Tensor x, Tensor y, Generator random, StepProfile profile) {
