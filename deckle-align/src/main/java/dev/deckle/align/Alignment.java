@@ -74,24 +74,11 @@ public final class Alignment {
     public static Run resume(
             Path out, UnaryOperator<AlignOptions> change, TrainListener listener, Optional<Launch> elsewhere)
             throws IOException {
-        boolean first = elsewhere.isEmpty() || elsewhere.get().ranks().contains(0);
-        Optional<RunFolder> folder = first ? Optional.of(RunFolder.resume(out)) : Optional.empty();
-        try {
-            Checkpoint c = Checkpoint.toResume(out);
+        return Run.resume(out, listener, elsewhere, c -> {
             AlignOptions options = change.apply(AlignOptions.read(c.state().options())).complete();
-            if (options.steps < c.state().step()) {
-                throw new IllegalArgumentException(
-                        "--steps " + options.steps + ": the run is at step " + c.state().step() + " already");
-            }
             Alignment a = new Alignment(options, listener, out, Optional.of(c));
-            return Run.resume(out, folder, elsewhere.orElse(Launch.threads(options.ranks)), listener, options.steps,
-                    options.trace, a::prepare);
-        } catch (IOException | RuntimeException | Error e) {
-            if (folder.isPresent()) {
-                folder.get().close();
-            }
-            throw e;
-        }
+            return new Run.Onward(options.ranks, options.steps, options.trace, a::prepare);
+        });
     }
 
     private void prepare(Run run) throws IOException {

@@ -81,17 +81,45 @@ public final class Run implements AutoCloseable {
         }
     }
 
-    /// One that goes on in its folder.
+    /// What a run goes on with.
+    ///
+    /// @param ranks as threads, where there are none elsewhere
+    /// @param steps at which it ends; 0 where the clock ends it
+    public record Onward(int ranks, long steps, String trace, Preparation preparation) {}
+
+    /// Makes that of the newest checkpoint.
+    @FunctionalInterface
+    public interface Continuation {
+        Onward from(Checkpoint checkpoint) throws IOException;
+    }
+
+    /// One that goes on in its folder. With ranks elsewhere every process calls it, and all see the folder.
+    ///
+    /// @param elsewhere empty where all ranks are threads of this process
     public static Run resume(
-            Path out, Optional<RunFolder> folder, Launch launch, TrainListener listener, long steps, String trace,
-            Preparation preparation) throws IOException {
-        Run run = new Run(out, folder, launch, listener, steps, trace);
+            Path out, TrainListener listener, Optional<Launch> elsewhere, Continuation continuation)
+            throws IOException {
+        boolean first = elsewhere.isEmpty() || elsewhere.get().ranks().contains(0);
+        Optional<RunFolder> folder = first ? Optional.of(RunFolder.resume(out)) : Optional.empty();
+        Optional<Run> run = Optional.empty();
         try {
-            run.prepare(preparation);
-            listener.note(String.format("resumed from step %,d", run.step()));
-            return run;
+            Checkpoint c = Checkpoint.toResume(out);
+            Onward on = continuation.from(c);
+            if (on.steps > 0 && on.steps < c.state().step()) {
+                throw new IllegalArgumentException(
+                        "--steps " + on.steps + ": the run is at step " + c.state().step() + " already");
+            }
+            run = Optional.of(new Run(out, folder, elsewhere.orElse(Launch.threads(on.ranks)), listener, on.steps,
+                    on.trace));
+            run.get().prepare(on.preparation);
+            listener.note(String.format("resumed from step %,d", run.get().step()));
+            return run.get();
         } catch (IOException | RuntimeException | Error e) {
-            run.close();
+            if (run.isPresent()) {
+                run.get().close();
+            } else if (folder.isPresent()) {
+                folder.get().close();
+            }
             throw e;
         }
     }
