@@ -26,20 +26,27 @@ final class Benchmarks {
     /// @param weights the type of the second operand
     List<Figure> gemm(DType weights) {
         int[][] shapes = {{2048, 2048, 2048}, {3072, 1024, 384}, {3072, 384, 1024}, {512, 2048, 2048}, {64, 64, 64}};
-        List<Figure> figures = new ArrayList<>();
-        for (int[] s : shapes) {
-            Tensor a = new Generator(1).randn(s[0], s[2]);
-            Tensor b = new Generator(2).randn(s[1], s[2]).to(weights);
-            double flops = 2.0 * s[0] * s[1] * s[2];
-            double seconds = time(flops, () -> a.matmul(b.t()));
-            try (Workspace _ = Workspace.open()) {
-                Tensor row = a.slice(0, 1, 2).to(weights).to(DType.F32);
-                double expected = row.mul(b.slice(0, 2, 3).to(DType.F32)).sum().item();
-                require(Math.abs(a.matmul(b.t()).at(1, 2) - expected) < 1e-2, "a product is wrong");
-            }
-            figures.add(new Figure(s[0] + "x" + s[1] + "x" + s[2], flops / seconds / 1e9, "gflops"));
+        return Arrays.stream(shapes)
+                .map(s -> new Figure(s[0] + "x" + s[1] + "x" + s[2], product(weights, s[0], s[1], s[2]), "gflops"))
+                .toList();
+    }
+
+    /// GFLOP/s of a product that is large enough to be as fast as any.
+    static double peak(DType weights) {
+        return product(weights, 2048, 2048, 2048);
+    }
+
+    private static double product(DType weights, int m, int n, int k) {
+        Tensor a = new Generator(1).randn(m, k);
+        Tensor b = new Generator(2).randn(n, k).to(weights);
+        double flops = 2.0 * m * n * k;
+        double seconds = time(flops, () -> a.matmul(b.t()));
+        try (Workspace _ = Workspace.open()) {
+            Tensor row = a.slice(0, 1, 2).to(weights).to(DType.F32);
+            double expected = row.mul(b.slice(0, 2, 3).to(DType.F32)).sum().item();
+            require(Math.abs(a.matmul(b.t()).at(1, 2) - expected) < 1e-2, "a product is wrong");
         }
-        return figures;
+        return flops / seconds / 1e9;
     }
 
     List<Figure> attention() {

@@ -128,8 +128,8 @@ final class TrainBenchmark {
     Benchmarks.Figure profiled(Console console) {
         StepProfile profile = new StepProfile();
         Benchmarks.Figure figure = OpObserver.during(profile, () -> run(profile));
-        double peak = new Benchmarks().gemm(dtype).getFirst().value();
-        double peakF32 = dtype == DType.F32 ? peak : new Benchmarks().gemm(DType.F32).getFirst().value();
+        double peak = Benchmarks.peak(dtype);
+        double peakF32 = dtype == DType.F32 ? peak : Benchmarks.peak(DType.F32);
         double bandwidth = ModelBenchmarks.bandwidth();
         List<Line> lines = profile.lines();
         double all = lines.stream().mapToDouble(Line::seconds).sum();
