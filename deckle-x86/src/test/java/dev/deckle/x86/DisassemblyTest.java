@@ -10,6 +10,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -30,7 +31,8 @@ class DisassemblyTest {
     @ParameterizedTest
     @CsvSource({"AVX2, vfmadd231ps", "AVX512, vfmadd231ps", "AVX512, vdpbf16ps"})
     void everyKernelIsWhatItShouldBe(Isa isa, String multiply) throws Exception {
-        Code code = new Code(isa, multiply.equals("vdpbf16ps") ? Asm.VDPBF16PS : Asm.VFMADD231PS);
+        Code code = new Code(isa, multiply.equals("vdpbf16ps") ? Asm.VDPBF16PS : Asm.VFMADD231PS,
+                Optional.empty());
         TreeMap<Integer, Instruction> all = disassemble(code);
         for (Code.Entry entry : code.entries) {
             List<Instruction> body = List.copyOf(all.subMap(entry.start(), entry.end()).values());
