@@ -55,8 +55,8 @@ final class Linux {
     }
 
     /// Asks that the threads of this process may use the registers of AMX, which the system gives only then: without
-    /// permission their first use ends the process. It holds for threads to come as well, and asking again does no harm.
-    /// See "Using XSTATE features in user space applications" in the kernel's documentation.
+    /// permission their first use ends the process. It holds for threads to come as well, and asking again does no
+    /// harm. See "Using XSTATE features in user space applications" in the kernel's documentation.
     ///
     /// @return why not
     static Optional<String> askForTiles() {

@@ -74,7 +74,8 @@ final class X86Kernels implements Kernels {
             return;
         }
         if (t == DType.BF16) {
-            HalfProduct.run(halves.code().orElseThrow(), Source.HALVES, m, n, k, a, ars, acs, b, brs, bcs, c, crs, accumulate,
+            HalfProduct.run(halves.code().orElseThrow(), Source.HALVES, m, n, k, a, ars, acs, b, brs, bcs, c, crs,
+                    accumulate,
                     team);
             return;
         }
@@ -106,7 +107,8 @@ final class X86Kernels implements Kernels {
             int m, int n, int k,
             long a, long ars, long acs, long b, long brs, long bcs, long c, long crs, boolean accumulate, Team team) {
         if (!nothingToAdd(DType.BF16, m, n, k, c, crs, accumulate)) {
-            HalfProduct.run(halves.code().orElseThrow(), Source.FLOATS, m, n, k, a, ars, acs, b, brs, bcs, c, crs, accumulate,
+            HalfProduct.run(halves.code().orElseThrow(), Source.FLOATS, m, n, k, a, ars, acs, b, brs, bcs, c, crs,
+                    accumulate,
                     team);
         }
     }

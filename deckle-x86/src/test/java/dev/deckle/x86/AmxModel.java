@@ -4,6 +4,7 @@ import dev.deckle.kernel.Native;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.function.Supplier;
 
 /// A model of the processor that is just large enough to run what [AmxTile] emits, byte by byte, on machines without
 /// AMX: general registers, a stack, memory as it is, and the matrix unit, see [AmxModelTiles]. Any other instruction,
@@ -12,7 +13,6 @@ import java.lang.foreign.ValueLayout;
 /// Encodings and operations: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2.
 final class AmxModel {
     private static final int RSP = 4;
-    private static final int ARGUMENTS = 11;
     /// RDI, RSI, RDX, RCX, R8, R9.
     private static final int[] IN_REGISTERS = {7, 6, 2, 1, 8, 9};
     /// What a function leaves as it found it: RBX, RBP, R12 to R15.
@@ -31,32 +31,21 @@ final class AmxModel {
         this.tiles = tiles;
     }
 
-    /// Runs a function as a thread of its own would: an [AmxCode.Caller].
-    static long call(MemorySegment function, long... arguments) {
-        return call(new AmxModelTiles(), function, arguments);
-    }
-
-    static long call(
-            MemorySegment function,
-            long a, long b, long c, long d, long e, long f, long g, long h, long i, long j, long k) {
-        return call(function, new long[] {a, b, c, d, e, f, g, h, i, j, k});
-    }
-
-    /// The same with a matrix unit that may be broken on purpose.
-    static long call(AmxModelTiles tiles, MemorySegment function, long... arguments) {
-        try (Arena arena = Arena.ofConfined()) {
-            return new AmxModel(tiles).run(function, arguments, arena.allocate(1024, 16).address() + 512);
-        }
+    /// Calls kernels each as a thread of its own would, with a matrix unit that may be broken on purpose.
+    static AmxCode.Caller with(Supplier<AmxModelTiles> unit) {
+        return (function, a, b, c, d, e, f, g, h, i, j, k) -> {
+            try (Arena arena = Arena.ofConfined()) {
+                long stack = arena.allocate(1024, 16).address() + 512;
+                return new AmxModel(unit.get()).run(function, new long[] {a, b, c, d, e, f, g, h, i, j, k}, stack);
+            }
+        };
     }
 
     private long run(MemorySegment function, long[] arguments, long stack) {
-        if (arguments.length != ARGUMENTS) {
-            throw new AssertionError(arguments.length + " arguments");
-        }
         for (int r = 0; r < 16; r++) {
             registers[r] = 0x5EED_0000_0000L + r; // whoever uses what was not set goes astray
         }
-        for (int i = 0; i < ARGUMENTS; i++) {
+        for (int i = 0; i < arguments.length; i++) {
             if (i < IN_REGISTERS.length) {
                 registers[IN_REGISTERS[i]] = arguments[i];
             } else {
@@ -66,8 +55,7 @@ final class AmxModel {
         registers[RSP] = stack;
         long[] before = registers.clone();
         at = function.address();
-        while (step()) {
-        }
+        while (step()) {}
         for (int r : PRESERVED) {
             expect(registers[r] == before[r], "register " + r + " is not what it was");
         }

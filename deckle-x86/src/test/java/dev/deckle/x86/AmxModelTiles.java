@@ -2,6 +2,7 @@ package dev.deckle.x86;
 
 import dev.deckle.kernel.Native;
 import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
 
 /// The matrix unit of [AmxModel]: eight tiles, their shapes, and what raises a fault.
 class AmxModelTiles {
@@ -55,7 +56,7 @@ class AmxModelTiles {
 
     private void clear(int t) {
         for (int[] row : tiles[t]) {
-            java.util.Arrays.fill(row, 0);
+            Arrays.fill(row, 0);
         }
     }
 
@@ -97,8 +98,8 @@ class AmxModelTiles {
         float[] even = new float[SIDE];
         float[] odd = new float[SIDE];
         for (int i = 0; i < rows[c]; i++) {
-            java.util.Arrays.fill(even, 0);
-            java.util.Arrays.fill(odd, 0);
+            Arrays.fill(even, 0);
+            Arrays.fill(odd, 0);
             for (int p = 0; p < rows[b]; p++) {
                 float a0 = low(tiles[a][i][p]);
                 float a1 = high(tiles[a][i][p]);
