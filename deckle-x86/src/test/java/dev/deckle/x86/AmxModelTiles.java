@@ -95,24 +95,31 @@ class AmxModelTiles {
         require(bytes[c] % 4 == 0 && bytes[a] % 4 == 0 && bytes[b] % 4 == 0, "rows of whole pairs");
         require(rows[c] == rows[a] && bytes[c] == bytes[b] && bytes[a] / 4 == rows[b], "shapes that fit");
         int n = bytes[c] / 4;
-        float[] even = new float[SIDE];
-        float[] odd = new float[SIDE];
+        float[][] low = new float[SIDE][n];
+        float[][] high = new float[SIDE][n];
+        for (int p = 0; p < rows[b]; p++) {
+            for (int j = 0; j < n; j++) {
+                low[p][j] = low(tiles[b][p][j]);
+                high[p][j] = high(tiles[b][p][j]);
+            }
+        }
         for (int i = 0; i < rows[c]; i++) {
-            Arrays.fill(even, 0);
-            Arrays.fill(odd, 0);
+            float[] even = new float[n];
+            float[] odd = new float[n];
             for (int p = 0; p < rows[b]; p++) {
-                float a0 = low(tiles[a][i][p]);
-                float a1 = high(tiles[a][i][p]);
-                int[] row = tiles[b][p];
-                for (int j = 0; j < n; j++) {
-                    even[j] = flush(Math.fma(a0, low(row[j]), even[j]));
-                    odd[j] = flush(Math.fma(a1, high(row[j]), odd[j]));
-                }
+                add(even, low(tiles[a][i][p]), low[p]);
+                add(odd, high(tiles[a][i][p]), high[p]);
             }
             for (int j = 0; j < n; j++) {
                 float before = flush(Float.intBitsToFloat(tiles[c][i][j]));
                 tiles[c][i][j] = Float.floatToRawIntBits(flush(before + flush(even[j] + odd[j])));
             }
+        }
+    }
+
+    private static void add(float[] sums, float x, float[] row) {
+        for (int j = 0; j < sums.length; j++) {
+            sums[j] = flush(Math.fma(x, row[j], sums[j]));
         }
     }
 

@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.deckle.kernel.Bf16;
 import dev.deckle.kernel.Native;
+import dev.deckle.kernel.Scratch;
 import dev.deckle.kernel.Team;
 import dev.deckle.tensor.DType;
 import dev.deckle.x86.Operand.Source;
@@ -117,6 +118,16 @@ class AmxTest {
         }
     }
 
+    /// Makes NaN of the memory that operands are packed to: what is not overwritten shows in the result.
+    private static void poison(int m, int n, int k) {
+        long panel = 2048L * (k / 32 + 1);
+        long buffer = PackBuffers.take();
+        Native.ALL.asSlice(buffer, panel * (m / 32 + 1)).fill((byte) -1);
+        PackBuffers.giveBack(buffer);
+        long size = panel * (n / 32 + 1);
+        Native.ALL.asSlice(Scratch.bytes(Product.SCRATCH, size), size).fill((byte) -1);
+    }
+
     private static Guarded room(Guarded usual, long floats) {
         return floats <= usual.floats ? usual : new Guarded((int) floats);
     }
@@ -151,6 +162,7 @@ class AmxTest {
             before[e] = random.nextFloat(-1, 1);
             Native.setFloat(c + 4L * e, before[e]);
         }
+        poison(m, n, k);
         Operand left = new Operand(Source.FLOATS, a, rows ? Form.ROWS : Form.COLUMNS, 4L * (rows ? k : m));
         Operand right = pairs ? new Operand(Source.READY, b, Form.ROWS, 2L * even)
                 : new Operand(t == DType.F32 ? Source.FLOATS : Source.HALVES, b, Form.COLUMNS, (long) t.bytes() * n);
