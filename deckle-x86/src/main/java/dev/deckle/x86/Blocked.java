@@ -11,7 +11,8 @@ import dev.deckle.kernel.Scratch;
 /// through.
 ///
 /// ```
-/// packed A: [slice][panel]  a panel: `height` rows of `depth`, or `depth` columns of `height`, as A has them
+/// packed A: [slice][panel]  a panel: `height` rows of `depth`, or `depth` columns of `height`, as A has them;
+///                           for the matrix unit see [AmxPanels]
 /// packed B: [strip]         a strip: `depth` vectors
 /// ```
 /// To pack all of B first, once, costs more: it goes out to memory and comes back.

@@ -18,6 +18,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.Random;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
 
 /// The emitted bytes for the matrix unit, run by a model of it, and the packing around them, against plain loops.
@@ -25,8 +26,8 @@ class AmxTest {
     private static final double TOLERANCE = 1e-6;
     private static final float CANARY = 12345.678f;
     private static final AmxCode CODE = new AmxCode(AmxModel.with(AmxModelTiles::new));
-    private static final Guarded A = new Guarded(400_000);
-    private static final Guarded B = new Guarded(400_000);
+    private static final Guarded A = new Guarded(600_000);
+    private static final Guarded B = new Guarded(600_000);
     private static final Guarded C = new Guarded(400_000);
 
     /// The kernels alone, on panels that are packed here; every edge of rows and columns.
@@ -183,6 +184,32 @@ class AmxTest {
                 fail(m + " x " + n + " x " + k + ", form " + form + ": element " + e + " is " + got + ", not " + sum);
             }
         }
+    }
+
+    /// Few rows, few columns and small products stay with the vectors.
+    @Test
+    void takesLargeProductsOnly() {
+        assumeTrue(Cpu.detect().avx512Bf16(), "the packing needs AVX512_BF16");
+        assertEquals(0, calls(16, 1024, 512));
+        assertTrue(calls(17, 1024, 512) > 0);
+        assertEquals(0, calls(1024, 16, 512));
+        assertTrue(calls(1024, 17, 512) > 0);
+        assertEquals(0, calls(128, 128, 256));
+        assertTrue(calls(128, 129, 256) > 0);
+    }
+
+    private static int calls(int m, int n, int k) {
+        AtomicInteger calls = new AtomicInteger();
+        AmxCode unit = new AmxCode((f, a, b, c, d, e, g, h, i, j, l, o) -> calls.incrementAndGet());
+        long a = A.place((long) m * k, false);
+        long b = B.place((long) n * k, false);
+        for (long i = 0; i < (long) m * k; i++) {
+            Native.setFloat(a + 4 * i, 1);
+        }
+        Code code = new Code(Isa.AVX512, Asm.VDPBF16PS, Optional.of(unit));
+        HalfProduct.run(code, Source.HALVES, m, n, k, a, k, 1, b, 1, k, C.place((long) m * n, false), n, false,
+                Team.serial());
+        return calls.get();
     }
 
     @Test
