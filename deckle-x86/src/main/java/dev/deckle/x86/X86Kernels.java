@@ -74,9 +74,7 @@ final class X86Kernels implements Kernels {
             return;
         }
         if (t == DType.BF16) {
-            HalfProduct.run(halves.code().orElseThrow(), Source.HALVES, m, n, k, a, ars, acs, b, brs, bcs, c, crs,
-                    accumulate,
-                    team);
+            halves(Source.HALVES, m, n, k, a, ars, acs, b, brs, bcs, c, crs, accumulate, team);
             return;
         }
         boolean aRows = acs == 1 || k == 1;
@@ -107,10 +105,14 @@ final class X86Kernels implements Kernels {
             int m, int n, int k,
             long a, long ars, long acs, long b, long brs, long bcs, long c, long crs, boolean accumulate, Team team) {
         if (!nothingToAdd(DType.BF16, m, n, k, c, crs, accumulate)) {
-            HalfProduct.run(halves.code().orElseThrow(), Source.FLOATS, m, n, k, a, ars, acs, b, brs, bcs, c, crs,
-                    accumulate,
-                    team);
+            halves(Source.FLOATS, m, n, k, a, ars, acs, b, brs, bcs, c, crs, accumulate, team);
         }
+    }
+
+    private void halves(
+            Source from, int m, int n, int k,
+            long a, long ars, long acs, long b, long brs, long bcs, long c, long crs, boolean accumulate, Team team) {
+        HalfProduct.run(halves.code().orElseThrow(), from, m, n, k, a, ars, acs, b, brs, bcs, c, crs, accumulate, team);
     }
 
     /// Checks the arguments, and is done with a product of nothing.
