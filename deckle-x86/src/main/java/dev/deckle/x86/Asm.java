@@ -58,6 +58,12 @@ final class Asm {
     static final Op VPERM2F128 = new Op(3, 1, 0, 0x06);
     static final Op VEXTRACTF128 = new Op(3, 1, 0, 0x19);
 
+    static final Op LDTILECFG = new Op(2, 0, 0, 0x49);
+    static final Op TILEZERO = new Op(2, 3, 0, 0x49);
+    static final Op TILELOADD = new Op(2, 3, 0, 0x4B);
+    static final Op TILESTORED = new Op(2, 2, 0, 0x4B);
+    static final Op TDPBF16PS = new Op(2, 2, 0, 0x5C);
+
     private static final int UNMASKED = 0;
     /// The mask register of AVX-512 that [#mask] sets, and its stand-in without AVX-512.
     private static final int K1 = 1;
@@ -211,6 +217,36 @@ final class Asm {
         put(0x77);
     }
 
+    // ---- tiles of AMX, eight of up to 16 rows of up to 64 bytes
+
+    /// Gives the tiles their shapes, and zeros, from 64 bytes.
+    void tileConfig(Mem shapes) {
+        vector(128, LDTILECFG, 0, 0, shapes, UNMASKED);
+    }
+
+    /// Leaves no state of tiles in the thread. The opcode is that of LDTILECFG, with a register for the memory.
+    void tileRelease() {
+        vector(128, LDTILECFG, 0, 0, 0);
+    }
+
+    void tileZero(int tile) {
+        vector(128, TILEZERO, tile, 0, 0);
+    }
+
+    /// Rows from `base + disp` on, each the index's value in bytes from the last. There must be an index, of scale 1.
+    void tileLoad(int tile, Mem rows) {
+        vector(128, TILELOADD, tile, 0, rows, UNMASKED);
+    }
+
+    void tileStore(Mem rows, int tile) {
+        vector(128, TILESTORED, tile, 0, rows, UNMASKED);
+    }
+
+    /// `c[i, j] += a[i, 2p] b[p, 2j] + a[i, 2p + 1] b[p, 2j + 1]` over all p: rows of pairs of bf16, sums in f32.
+    void tileMultiply(int c, int a, int b) {
+        vector(128, TDPBF16PS, c, b, a);
+    }
+
     // ---- operands
 
     private static int high(Reg r) {
@@ -319,10 +355,19 @@ final class Asm {
 
     /// Into the first-level cache; never faults.
     void prefetch(Mem m) {
+        prefetch(1, m);
+    }
+
+    /// Into the second-level cache.
+    void prefetchFar(Mem m) {
+        prefetch(2, m);
+    }
+
+    private void prefetch(int level, Mem m) {
         rex(0, m.scale > 0 ? high(m.index) : 0, high(m.base));
         put(0x0F);
         put(0x18);
-        memory(1, m, 1);
+        memory(level, m, 1);
     }
 
     void cpuid() {

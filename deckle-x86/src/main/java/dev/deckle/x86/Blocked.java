@@ -4,7 +4,6 @@ import static dev.deckle.x86.Product.evenly;
 import static java.lang.Math.ceilDiv;
 
 import dev.deckle.kernel.Scratch;
-import dev.deckle.x86.Tile.Form;
 
 /// A large product, after Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008): A is
 /// packed to lie in memory just as the tile will read it, shared by the team. Then each task makes some columns of C:
@@ -12,7 +11,8 @@ import dev.deckle.x86.Tile.Form;
 /// through.
 ///
 /// ```
-/// packed A: [slice][panel]  a panel: `height` rows of `depth`, or `depth` columns of `height`, as A has them
+/// packed A: [slice][panel]  a panel: `height` rows of `depth`, or `depth` columns of `height`, as A has them;
+///                           for the matrix unit see [AmxPanels]
 /// packed B: [strip]         a strip: `depth` vectors
 /// ```
 /// To pack all of B first, once, costs more: it goes out to memory and comes back.
@@ -25,28 +25,29 @@ final class Blocked {
         }
     }
 
-    /// Columns of a task: a slice of them is a quarter of a megabyte of B.
-    private static final int COLUMNS = 128;
-    /// Panels of a task at most: to pack B for a thousand rows is a hundredth of the work.
+    /// Panels of a task at most, of the height that vectors have: to pack B for a thousand rows is a hundredth of the
+    /// work.
     private static final int PANELS = 72;
-    /// Panels of a task at least: to pack B for a hundred rows is some hundredths of the work.
+    /// Panels of a task at least, of that height: to pack B for a hundred rows is some hundredths of the work.
     private static final int FEWEST = 7;
     /// Tasks that are worth smaller ones. The gradient of a matrix of 384 by 384 was three tasks, which kept two
     /// threads busy for three quarters of the time: 150 GFLOP/s in place of 187 in f32, 229 in place of 305 in bf16
     /// (Zen 4).
     private static final int TASKS = 12;
-    /// Panels in a task of packing.
+    /// Panels in a task of packing, of that height.
     private static final int PACKED = 8;
     /// The deepest block, of which the buffers still hold a thousand rows.
     private static final int MAX_DEPTH = 8192;
-    /// Bytes between packed rows, which if they were a power of two apart would fall on each other in the cache; and
-    /// between packed panels of columns, because the last column is stored as a whole vector.
-    private static final int SPARE = 64;
 
     private final Product p;
+    private final Panels panels;
     private final int lanes;
     private final int depth;
     private final int height;
+    private final int columns;
+    private final int fewest; // panels of a task
+    private final int most;
+    private final int packed; // panels of a task of packing
     // in bytes
     private final long strip;
     private final long row;
@@ -56,12 +57,17 @@ final class Blocked {
     private Blocked(Product p, long buffer) {
         this.p = p;
         Isa isa = p.code().isa;
+        panels = Panels.of(p);
         lanes = isa.lanes;
         depth = evenly(p.k(), Product.DEPTH, lanes);
-        height = evenly(p.m(), isa.rows, 1);
+        height = panels.height();
+        columns = panels.columns();
+        fewest = Math.max(1, FEWEST * isa.rows / height);
+        most = Math.min(PANELS, PANELS * isa.rows / height);
+        packed = Math.min(PACKED, PACKED * isa.rows / height);
         strip = (long) depth * isa.bytes();
-        row = p.a().form() == Form.ROWS ? 4L * depth + SPARE : 4L * height;
-        panel = p.a().form() == Form.ROWS ? height * row : depth * row + SPARE;
+        row = panels.row(depth);
+        panel = panels.panel(depth);
         packedA = buffer;
     }
 
@@ -98,34 +104,33 @@ final class Blocked {
 
     private void packA(Span ms, Span ks) {
         int slices = ceilDiv(ks.size, depth);
-        int rows = PACKED * height;
+        int rows = packed * height;
         p.team().parallelFor(ceilDiv(ms.size, rows) * slices, task -> {
             int part = task / slices;
             Span slice = slice(ks, task % slices);
             Span is = Span.of(part * rows, rows, ms.size);
-            p.packA(ms.start + is.start, is.size, ks.start + slice.start, slice.size, height,
-                    panelAt(ms, task % slices, part * PACKED), panel, row);
+            panels.packA(ms.start + is.start, is.size, ks.start + slice.start, slice.size, height,
+                    panelAt(ms, task % slices, part * packed), panel, row);
         });
     }
 
     private void multiply(Span ms, Span ks) {
         int slices = ceilDiv(ks.size, depth);
-        int panels = ceilDiv(ms.size, height);
-        int columns = ceilDiv(p.n(), COLUMNS);
-        int many = Math.min(ceilDiv(TASKS, columns), panels / FEWEST);
-        int each = ceilDiv(panels, Math.max(ceilDiv(panels, PANELS), many));
-        int parts = ceilDiv(panels, each);
-        p.team().parallelFor(parts * columns, task -> {
+        int all = ceilDiv(ms.size, height);
+        int across = ceilDiv(p.n(), columns);
+        int each = ceilDiv(all, Math.max(ceilDiv(all, most), Math.min(ceilDiv(TASKS, across), all / fewest)));
+        int parts = ceilDiv(all, each);
+        p.team().parallelFor(parts * across, task -> {
             int first = task % parts * each;
-            Span js = Span.of(task / parts * COLUMNS, COLUMNS, p.n());
+            Span js = Span.of(task / parts * columns, columns, p.n());
             long b = Scratch.bytes(Product.SCRATCH, ceilDiv(js.size, lanes) * strip);
             for (int s = 0; s < slices; s++) {
                 Span slice = slice(ks, s);
-                p.packB(ks.start + slice.start, slice.size, js.start, js.size, b, strip);
+                panels.packB(ks.start + slice.start, slice.size, js.start, js.size, b, strip);
                 boolean add = p.accumulate() || ks.start > 0 || s > 0;
-                for (int i = first; i < Math.min(panels, first + each); i++) {
+                for (int i = first; i < Math.min(all, first + each); i++) {
                     Span is = Span.of(i * height, height, ms.size);
-                    p.tile(is.size, js.size, slice.size, panelAt(ms, s, i), row, b, p.code().isa.bytes(), strip,
+                    panels.tile(is.size, js.size, slice.size, panelAt(ms, s, i), row, b, p.code().isa.bytes(), strip,
                             p.atC(ms.start + is.start, js.start), add);
                 }
             }

@@ -6,6 +6,7 @@ import dev.deckle.x86.Tile.Width;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 
 /// All kernels of one instruction set and one type of number, emitted together and executable.
 ///
@@ -16,6 +17,8 @@ final class Code {
     record Entry(String name, int start, int end) {}
 
     final Isa isa;
+    /// The matrix unit, where it takes over large products of pairs of bf16.
+    final Optional<AmxCode> amx;
     final List<Entry> entries = new ArrayList<>();
     final byte[] bytes;
     final MemorySegment transpose;
@@ -27,8 +30,9 @@ final class Code {
     private final long masks;
 
     /// @param multiply [Asm#VFMADD231PS] or [Asm#VDPBF16PS]
-    Code(Isa isa, Asm.Op multiply) {
+    Code(Isa isa, Asm.Op multiply, Optional<AmxCode> amx) {
         this.isa = isa;
+        this.amx = amx;
         Asm asm = new Asm(isa);
         List<Tile> tileKinds = new ArrayList<>();
         for (Form form : Form.values()) {

@@ -9,9 +9,10 @@ import java.lang.foreign.MemoryLayout;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandle;
 import java.util.Collections;
+import java.util.Optional;
 
-/// The way into native code: emitted kernels, and the three functions of the C library that give memory and make it
-/// executable.
+/// The way into native code: emitted kernels, and the functions of the C library that give memory, make it executable
+/// and ask for the registers of the matrix unit.
 ///
 /// All of it goes through one handle of eleven numbers, because linking a handle takes tens of milliseconds at start.
 /// The calling convention allows it: integers of any size travel in whole registers, and a function does not see
@@ -22,6 +23,9 @@ final class Linux {
     private static final long PRIVATE_ANONYMOUS = 0x22;
     private static final long ADVISE_HUGE_PAGES = 14;
     private static final long HUGE_PAGE = 2 << 20;
+    private static final long ARCH_PRCTL = 158;
+    private static final long REQUEST_PERMISSION = 0x1023; // ARCH_REQ_XCOMP_PERM
+    private static final long TILE_DATA = 18;
     private static final int ARGUMENTS = 11;
 
     /// A plain call, not a critical one: while a kernel runs, the garbage collector need not wait for it.
@@ -48,6 +52,18 @@ final class Linux {
             throw new UnsupportedOperationException("the system refuses to make pages executable (mprotect)");
         }
         return pages;
+    }
+
+    /// Asks that the threads of this process may use the registers of AMX, which the system gives only then: without
+    /// permission their first use ends the process. It holds for threads to come as well, and asking again does no
+    /// harm. See "Using XSTATE features in user space applications" in the kernel's documentation.
+    ///
+    /// @return why not
+    static Optional<String> askForTiles() {
+        Optional<MemorySegment> syscall = Linker.nativeLinker().defaultLookup().find("syscall");
+        return syscall.isPresent() && call(syscall.get(), ARCH_PRCTL, REQUEST_PERMISSION, TILE_DATA, 0, 0, 0) == 0
+                ? Optional.empty()
+                : Optional.of("the system refuses its registers (arch_prctl ARCH_REQ_XCOMP_PERM)");
     }
 
     private static long map(long bytes) {

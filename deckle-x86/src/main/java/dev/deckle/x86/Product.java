@@ -24,7 +24,7 @@ import java.lang.foreign.MemorySegment;
 /// @param odd the last step of operands that are yet to be made pairs has one number only
 record Product(
         Code code, int m, int n, int k, boolean odd, Operand a, Operand b, long c, long ldc, boolean accumulate,
-        Team team) {
+        Team team) implements Panels {
     /// Steps along k that are done at once: so deep a panel of A stays in the first-level cache while B streams by, and
     /// so deep a block of B in the second-level cache.
     static final int DEPTH = 512;
@@ -32,6 +32,11 @@ record Product(
     private static final int FEW = 16;
     /// Up to this many rows, packed numbers would be used too seldom to pay for the packing.
     private static final int LOW = 128;
+    /// Columns of C in a task of a large product: a slice of them is a quarter of a megabyte of B.
+    private static final int COLUMNS = 128;
+    /// Bytes between packed rows, which if they were a power of two apart would fall on each other in the cache; and
+    /// between packed panels of columns, because the last column is stored as a whole vector.
+    private static final int SPARE = 64;
     /// Up to this many multiply-adds, one thread is done before another has woken.
     private static final long SMALL = 128 * 128 * 128;
     /// What a task of dot products reads of W where it reads it again for the next rows of X: so much stays in the
@@ -64,8 +69,9 @@ record Product(
         return a.form() == Form.ROWS && b.form() == Form.ROWS;
     }
 
+    /// The matrix unit has no use for tiles in place: it wants A packed, and A of floats is rounded in any case.
     private boolean large() {
-        return m > LOW && !small();
+        return m > (code.amx.isPresent() ? FEW : LOW) && !small();
     }
 
     /// The size of equal parts of `all`, none above `most` if that is a multiple of `unit`.
@@ -149,10 +155,31 @@ record Product(
         return c + i * ldc + 4L * j;
     }
 
-    // ---- calls of the kernels
+    // ---- the panels of a large product, and the calls of the kernels
 
-    /// C (rows, columns) at `ci` (+)= A (rows, kn) at `ai` times B (kn, columns) at `bi`, see [Tile].
-    void tile(
+    @Override
+    public int height() {
+        return evenly(m, code.isa.rows, 1);
+    }
+
+    @Override
+    public int columns() {
+        return COLUMNS;
+    }
+
+    @Override
+    public long row(int depth) {
+        return a.form() == Form.ROWS ? 4L * depth + SPARE : 4L * height();
+    }
+
+    @Override
+    public long panel(int depth) {
+        return a.form() == Form.ROWS ? height() * row(depth) : depth * row(depth) + SPARE;
+    }
+
+    /// See [Tile].
+    @Override
+    public void tile(
             int rows, int columns, int kn, long ai, long ldai, long bi, long ldbi, long strip, long ci, boolean add) {
         int lanes = code.isa.lanes;
         int pairs = columns / (2 * lanes);
@@ -169,8 +196,9 @@ record Product(
         }
     }
 
-    /// A (rows, kn) to panels of `height` rows, `panel` bytes apart, in A's own form: rows `ld` apart, or strips.
-    void packA(int i0, int rows, int k0, int kn, int height, long to, long panel, long ld) {
+    /// In A's own form: rows `ld` apart, or strips.
+    @Override
+    public void packA(int i0, int rows, int k0, int kn, int height, long to, long panel, long ld) {
         if (a.form() == Form.COLUMNS) {
             across(a, i0, rows, height, k0, kn, to, panel, ld);
             return;
@@ -198,8 +226,9 @@ record Product(
         return odd && k0 + kn == k;
     }
 
-    /// B (kn, columns) to strips, `strip` bytes apart, of kn vectors (a transposed B: rounded up to whole blocks).
-    void packB(int k0, int kn, int j0, int columns, long to, long strip) {
+    /// A transposed B is rounded up to whole blocks.
+    @Override
+    public void packB(int k0, int kn, int j0, int columns, long to, long strip) {
         if (b.form() == Form.ROWS) {
             transpose(b.at(j0, k0), b.ld(), to, strip, columns, kn);
         } else {

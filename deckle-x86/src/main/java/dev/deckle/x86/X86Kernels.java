@@ -14,31 +14,36 @@ import java.util.Optional;
 final class X86Kernels implements Kernels {
     private final Cpu cpu;
     private final Code code;
-    private final Optional<Code> pairs; // of bf16
+    private final Halves halves;
 
-    private X86Kernels(Cpu cpu, Isa isa) {
+    X86Kernels(Cpu cpu, Isa isa, Halves halves) {
         this.cpu = cpu;
-        code = new Code(isa, Asm.VFMADD231PS);
-        pairs = isa == Isa.AVX512 && cpu.avx512Bf16()
-                ? Optional.of(new Code(isa, Asm.VDPBF16PS))
-                : Optional.empty();
+        this.halves = halves;
+        code = new Code(isa, Asm.VFMADD231PS, Optional.empty());
     }
 
-    /// @param asked `avx2`, `avx512`, or empty for the best there is
+    /// @param asked `avx2`, `avx512` (without AMX), `amx`, or empty for the best there is
     static X86Kernels open(String asked) {
-        Cpu cpu = Cpu.detect();
+        return open(asked, Cpu.detect());
+    }
+
+    static X86Kernels open(String asked, Cpu cpu) {
         Isa best = cpu.isa().orElseThrow(() -> new UnsupportedOperationException(
                 "needs AVX2 and FMA, and a system that saves their registers; found " + cpu.describe()));
         Isa isa = switch (asked) {
             case "" -> best;
             case "avx2" -> Isa.AVX2;
-            case "avx512" -> Isa.AVX512;
-            default -> throw new UnsupportedOperationException("deckle.x86.isa is avx2 or avx512, not " + asked);
+            case "avx512", "amx" -> Isa.AVX512;
+            default -> throw new UnsupportedOperationException("deckle.x86.isa is avx2, avx512 or amx, not " + asked);
         };
         if (isa.compareTo(best) > 0) {
             throw new UnsupportedOperationException(isa.title + " was asked for; found " + cpu.describe());
         }
-        return new X86Kernels(cpu, isa);
+        Halves halves = Halves.open(cpu, isa, asked.isEmpty() || asked.equals("amx"));
+        if (asked.equals("amx") && !halves.amx()) {
+            throw new UnsupportedOperationException("AMX was asked for; found " + cpu.describe() + halves.describe());
+        }
+        return new X86Kernels(cpu, isa, halves);
     }
 
     Code code() {
@@ -53,12 +58,12 @@ final class X86Kernels implements Kernels {
     @Override
     public String describe() {
         return cpu.describe() + ": f32 matrix products by emitted " + code.isa.title + ", tile "
-                + code.isa.rows + "x" + 2 * code.isa.lanes + (pairs.isPresent() ? "; bf16 by AVX512_BF16" : "");
+                + code.isa.rows + "x" + 2 * code.isa.lanes + halves.describe();
     }
 
     @Override
     public boolean supports(Family family, DType t) {
-        return family == Family.MATMUL && (t == DType.F32 || t == DType.BF16 && pairs.isPresent());
+        return family == Family.MATMUL && (t == DType.F32 || t == DType.BF16 && halves.code().isPresent());
     }
 
     @Override
@@ -69,8 +74,7 @@ final class X86Kernels implements Kernels {
             return;
         }
         if (t == DType.BF16) {
-            HalfProduct.run(pairs.orElseThrow(), Source.HALVES, m, n, k, a, ars, acs, b, brs, bcs, c, crs, accumulate,
-                    team);
+            halves(Source.HALVES, m, n, k, a, ars, acs, b, brs, bcs, c, crs, accumulate, team);
             return;
         }
         boolean aRows = acs == 1 || k == 1;
@@ -101,9 +105,14 @@ final class X86Kernels implements Kernels {
             int m, int n, int k,
             long a, long ars, long acs, long b, long brs, long bcs, long c, long crs, boolean accumulate, Team team) {
         if (!nothingToAdd(DType.BF16, m, n, k, c, crs, accumulate)) {
-            HalfProduct.run(pairs.orElseThrow(), Source.FLOATS, m, n, k, a, ars, acs, b, brs, bcs, c, crs, accumulate,
-                    team);
+            halves(Source.FLOATS, m, n, k, a, ars, acs, b, brs, bcs, c, crs, accumulate, team);
         }
+    }
+
+    private void halves(
+            Source from, int m, int n, int k,
+            long a, long ars, long acs, long b, long brs, long bcs, long c, long crs, boolean accumulate, Team team) {
+        HalfProduct.run(halves.code().orElseThrow(), from, m, n, k, a, ars, acs, b, brs, bcs, c, crs, accumulate, team);
     }
 
     /// Checks the arguments, and is done with a product of nothing.

@@ -4,7 +4,7 @@ import dev.deckle.kernel.KernelProvider;
 import dev.deckle.kernel.Kernels;
 
 /// Offers [X86Kernels] where they can run: x86-64, Linux, AVX2 and FMA or more, native access, executable pages.
-/// `-Ddeckle.x86.isa=avx2` or `avx512` asks for one instruction set.
+/// `-Ddeckle.x86.isa=avx2`, `avx512` or `amx` asks for one instruction set; `avx512` leaves the matrix unit (AMX) out.
 public final class X86Provider implements KernelProvider {
     public X86Provider() {}
 

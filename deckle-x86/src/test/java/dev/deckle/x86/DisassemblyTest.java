@@ -5,14 +5,20 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.abort;
 
+import dev.deckle.x86.Asm.Mem;
+import dev.deckle.x86.Asm.Reg;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
 import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -30,8 +36,9 @@ class DisassemblyTest {
     @ParameterizedTest
     @CsvSource({"AVX2, vfmadd231ps", "AVX512, vfmadd231ps", "AVX512, vdpbf16ps"})
     void everyKernelIsWhatItShouldBe(Isa isa, String multiply) throws Exception {
-        Code code = new Code(isa, multiply.equals("vdpbf16ps") ? Asm.VDPBF16PS : Asm.VFMADD231PS);
-        TreeMap<Integer, Instruction> all = disassemble(code);
+        Code code = new Code(isa, multiply.equals("vdpbf16ps") ? Asm.VDPBF16PS : Asm.VFMADD231PS,
+                Optional.empty());
+        TreeMap<Integer, Instruction> all = disassemble(code.entries, code.bytes);
         for (Code.Entry entry : code.entries) {
             List<Instruction> body = List.copyOf(all.subMap(entry.start(), entry.end()).values());
             String[] words = entry.name().split(" ");
@@ -90,6 +97,68 @@ class DisassemblyTest {
         }
     }
 
+    @Test
+    void everyKernelOfTheMatrixUnitIsWhatItShouldBe() throws Exception {
+        AmxCode code = new AmxCode(AmxModel.with(AmxModelTiles::new));
+        TreeMap<Integer, Instruction> all = disassemble(code.entries, code.bytes);
+        for (Code.Entry entry : code.entries) {
+            List<Instruction> body = List.copyOf(all.subMap(entry.start(), entry.end()).values());
+            String[] words = entry.name().split(" ");
+            int down = Integer.parseInt(words[1]);
+            int across = Integer.parseInt(words[2]);
+            expect(entry, body, "ldtilecfg", 1);
+            expect(entry, body, "tilezero", down * across);
+            expect(entry, body, "tileloadd", down * across + down + across);
+            expect(entry, body, "tdpbf16ps", down * across);
+            expect(entry, body, "tilestored", down * across);
+            expect(entry, body, "tilerelease", 1);
+            assertEquals(count(body, "push"), count(body, "pop"), entry.name());
+            assertEquals("ret", body.getLast().name, entry.name());
+        }
+    }
+
+    /// The instructions of tiles with every register and the addresses that have encodings of their own.
+    @Test
+    void tilesInAllRegisters() throws Exception {
+        Asm asm = new Asm(Isa.AVX512);
+        List<String> expected = new ArrayList<>();
+        for (Reg base : Reg.values()) {
+            String b = "%" + base.name().toLowerCase(Locale.ROOT);
+            asm.tileConfig(Mem.at(base, 0));
+            expected.add("ldtilecfg " + (base == Reg.RBP || base == Reg.R13 ? "0x0" : "") + "(" + b + ")");
+            asm.tileConfig(Mem.at(base, 1024));
+            expected.add("ldtilecfg 0x400(" + b + ")");
+            for (Reg index : Reg.values()) {
+                if (index == Reg.RSP) {
+                    continue; // its number means that there is no index
+                }
+                String i = "%" + index.name().toLowerCase(Locale.ROOT);
+                int tile = (base.ordinal() + index.ordinal()) % 8;
+                asm.tileLoad(tile, Mem.at(base, index, 1, 64));
+                expected.add("tileloadd 0x40(" + b + "," + i + ",1),%tmm" + tile);
+                asm.tileStore(Mem.at(base, index, 1, -1024), tile);
+                expected.add("tilestored %tmm" + tile + ",-0x400(" + b + "," + i + ",1)");
+            }
+        }
+        for (int c = 0; c < 8; c++) {
+            asm.tileZero(c);
+            expected.add("tilezero %tmm" + c);
+            for (int a = 0; a < 8; a++) {
+                for (int b = 0; b < 8; b++) {
+                    if (a != b && b != c && a != c) { // or it is no instruction
+                        asm.tileMultiply(c, a, b);
+                        expected.add("tdpbf16ps %tmm" + b + ",%tmm" + a + ",%tmm" + c);
+                    }
+                }
+            }
+        }
+        asm.tileRelease();
+        expected.add("tilerelease");
+        List<String> found = disassemble(List.of(new Code.Entry("tiles", 0, asm.size())), asm.bytes()).values().stream()
+                .map(i -> (i.name + " " + i.operands).strip()).toList();
+        assertEquals(expected, found);
+    }
+
     private static long count(List<Instruction> body, String name) {
         return body.stream().filter(i -> i.name.equals(name) || i.name.equals("rex.W") && i.operands.startsWith(name))
                 .count();
@@ -100,10 +169,10 @@ class DisassemblyTest {
     }
 
     /// Instructions by where they start.
-    private TreeMap<Integer, Instruction> disassemble(Code code) throws IOException, InterruptedException {
-        int end = code.entries.getLast().end();
+    private TreeMap<Integer, Instruction> disassemble(List<Code.Entry> entries, byte[] bytes)
+            throws IOException, InterruptedException {
         Path file = dir.resolve("code");
-        Files.write(file, Arrays.copyOf(code.bytes, end));
+        Files.write(file, Arrays.copyOf(bytes, entries.getLast().end()));
         Process objdump;
         try {
             objdump = new ProcessBuilder("objdump", "-D", "-w", "-b", "binary", "-m", "i386:x86-64", file.toString())
@@ -121,7 +190,7 @@ class DisassemblyTest {
                 all.put(Integer.parseInt(m.group(1), 16), new Instruction(m.group(2), m.group(3)));
             }
         }
-        assertTrue(all.size() > code.entries.size(), listing);
+        assertTrue(all.size() > entries.size(), listing);
         return all;
     }
 }

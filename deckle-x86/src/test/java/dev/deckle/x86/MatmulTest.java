@@ -31,13 +31,18 @@ class MatmulTest {
     private static final int[] SIZES = {0, 1, 2, 3, 7, 8, 13, 14, 15, 16, 17, 31, 32, 33, 64, 65, 100, 257};
     private static final float CANARY = 12345.678f;
 
-    /// The kernels of each instruction set of this machine.
+    /// The kernels of each instruction set of this machine, and a matrix unit in any case: the processor's or a model.
     static List<Kernels> kernels() {
         List<Kernels> all = new ArrayList<>();
-        Isa best = Cpu.detect().isa().orElseThrow();
+        Cpu cpu = Cpu.detect();
         all.add(X86Kernels.open("avx2"));
-        if (best == Isa.AVX512) {
+        if (cpu.avx512()) {
             all.add(X86Kernels.open("avx512"));
+        }
+        if (cpu.amxBf16() && X86Kernels.open("").describe().contains("bf16 by AMX")) {
+            all.add(X86Kernels.open("amx"));
+        } else if (cpu.avx512Bf16()) {
+            all.add(new X86Kernels(cpu, Isa.AVX512, Halves.proven(new AmxCode(AmxModel.with(AmxModelTiles::new)))));
         }
         return all;
     }

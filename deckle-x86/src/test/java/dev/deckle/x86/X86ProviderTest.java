@@ -32,7 +32,7 @@ class X86ProviderTest {
     void givesTheReasonWhenItRefuses() {
         refuses("os.arch", "aarch64", "the processor is aarch64, not x86-64");
         refuses("os.name", "Mac OS X", "the system is Mac OS X, not Linux");
-        refuses("deckle.x86.isa", "sse2", "deckle.x86.isa is avx2 or avx512, not sse2");
+        refuses("deckle.x86.isa", "sse2", "deckle.x86.isa is avx2, avx512 or amx, not sse2");
     }
 
     private static void refuses(String property, String value, String reason) {

@@ -1,0 +1,186 @@
+package dev.deckle.x86;
+
+import static dev.deckle.x86.Asm.Mem.at;
+import static dev.deckle.x86.Asm.Reg.*;
+
+import dev.deckle.x86.Asm.Mem;
+import dev.deckle.x86.Asm.Reg;
+
+/// Emits the kernel for pairs of bf16 on the matrix unit of Intel's processors (AMX, from Sapphire Rapids on):
+/// ```
+/// C[rows, columns] (+)= A[rows, steps] B[steps, columns]      for each of `panels` pairs of strips side by side
+/// ```
+/// with `down` x `across` tiles of C, each of up to 16 x 16, in the unit's registers while k runs. Four of the eight
+/// registers hold C, two A, two B: each tile that is loaded is used twice, and four sums are under way at a time, more
+/// than the unit takes to finish one.
+///
+/// One multiplication does 16 steps along k. A is packed for it: for each 16 steps 32 rows of 64 bytes. B's strips are
+/// what [Tile] takes as well: 16 vectors of a strip are a tile. Steps that are missing at the end are 0 in both. Rows
+/// and columns that are missing are no part of the tiles' shapes, and their memory is not touched.
+///
+/// ```
+/// void tile(c, ldc, a, b, strip, shapes, panels, blocks, accumulate, next)
+/// ```
+/// `ldc` and `strip` in bytes, `blocks` of 16 steps, `shapes` what LDTILECFG loads; `next`: what is multiplied next in
+/// place of A. The thread has no state of tiles before and after the call.
+///
+/// Source: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 1, chapter 18, and volume 2.
+record AmxTile(int down, int across) {
+    /// Rows of a tile, floats in a row of it, and steps along k of a multiplication.
+    static final int SIDE = 16;
+    /// Bytes in a row of a tile.
+    static final int ROW = 64;
+    static final int BYTES = SIDE * ROW;
+
+    // registers of tiles: C row by row, then A, then B
+    private static final int A0 = 4;
+    private static final int B0 = 6;
+
+    /// How far ahead of its use a strip of B is fetched, in bytes: two tiles.
+    private static final int AHEAD = 2 * BYTES;
+    /// Lines of the next A that are fetched at each block: with 8 panels all of it.
+    private static final int LINES = 4;
+
+    private static final Reg C = RDI;
+    private static final Reg LDC = RSI;
+    private static final Reg A_START = RDX;
+    private static final Reg B_START = RCX;
+    private static final Reg STRIP = R8;
+    private static final Reg SHAPES = R9;
+    private static final Reg STRIDE = R9; // of A and B, once the shapes are loaded
+    private static final Reg A = R10;
+    private static final Reg B = R11;
+    private static final Reg B_RIGHT = RBX;
+    private static final Reg C_NEXT = RBP; // a row of the next panel
+    private static final Reg A_NEXT = R12;
+    private static final Reg K = RAX;
+    private static final Reg C_LOW = RAX; // outside of the loop
+    private static final Reg[] SAVED = {RBX, RBP, R12};
+    private static final Mem ARG_PANELS = argument(0);
+    private static final Mem ARG_BLOCKS = argument(1);
+    private static final Mem ARG_ACCUMULATE = argument(2);
+    private static final Mem ARG_NEXT = argument(3);
+
+    private static Mem argument(int i) {
+        return at(RSP, 8 * (SAVED.length + 1 + i));
+    }
+
+    void emit(Asm asm) {
+        for (Reg r : SAVED) {
+            asm.push(r);
+        }
+        asm.tileConfig(at(SHAPES, 0));
+        asm.zero(STRIDE);
+        asm.add(STRIDE, ROW);
+        asm.mov(A_NEXT, ARG_NEXT);
+
+        int panel = asm.size();
+        for (int t = 0; t < down; t++) {
+            for (int u = 0; u < across; u++) {
+                asm.tileZero(c(t, u));
+            }
+        }
+        asm.mov(RAX, ARG_ACCUMULATE);
+        asm.test(RAX);
+        int fresh = asm.skipIfZero();
+        eachTile(asm, asm::tileLoad);
+        asm.land(fresh);
+
+        asm.mov(A, A_START);
+        asm.mov(B, B_START);
+        asm.lea(B_RIGHT, at(B, STRIP, 1, 0));
+        asm.mov(C_NEXT, C);
+        asm.mov(K, ARG_BLOCKS);
+        asm.align(64);
+        int loop = asm.size();
+        block(asm);
+        asm.dec(K);
+        asm.loop(loop);
+
+        eachTile(asm, (tile, c) -> asm.tileStore(c, tile));
+        asm.add(C, across * ROW);
+        asm.lea(B_START, at(B_START, STRIP, 2, 0));
+        asm.dec(ARG_PANELS);
+        asm.loop(panel);
+        asm.tileRelease();
+        for (int i = SAVED.length - 1; i >= 0; i--) {
+            asm.pop(SAVED[i]);
+        }
+        asm.ret();
+    }
+
+    /// 16 steps along k.
+    private void block(Asm asm) {
+        for (int t = 0; t < down; t++) {
+            asm.tileLoad(A0 + t, at(A, STRIDE, 1, t * BYTES));
+            for (int u = 0; u < across; u++) {
+                if (t == 0) {
+                    asm.tileLoad(B0 + u, at(u == 0 ? B : B_RIGHT, STRIDE, 1, 0));
+                }
+                asm.tileMultiply(c(t, u), A0 + t, B0 + u);
+            }
+        }
+        for (int row = 0; row < SIDE; row++) {
+            asm.prefetch(at(B, AHEAD + row * ROW));
+            if (across > 1) {
+                asm.prefetch(at(B_RIGHT, AHEAD + row * ROW));
+            }
+        }
+        for (int u = 0; u < across; u++) {
+            asm.prefetch(at(C_NEXT, (across + u) * ROW));
+        }
+        for (int line = 0; line < LINES; line++) {
+            asm.prefetchFar(at(A_NEXT, line * ROW));
+        }
+        asm.add(A, 2 * BYTES);
+        asm.add(B, BYTES);
+        asm.add(B_RIGHT, BYTES);
+        asm.add(C_NEXT, LDC);
+        asm.add(A_NEXT, LINES * ROW);
+    }
+
+    private int c(int t, int u) {
+        return t * across + u;
+    }
+
+    private interface Move {
+        void emit(int tile, Mem c);
+    }
+
+    /// Moves each tile of C between its register and its place.
+    private void eachTile(Asm asm, Move move) {
+        for (int t = 0; t < down; t++) {
+            if (t > 0) { // 16 rows on
+                asm.lea(C_LOW, at(C, LDC, 8, 0));
+                asm.lea(C_LOW, at(C_LOW, LDC, 8, 0));
+            }
+            for (int u = 0; u < across; u++) {
+                move.emit(c(t, u), at(t == 0 ? C : C_LOW, LDC, 1, u * ROW));
+            }
+        }
+    }
+
+    /// What LDTILECFG loads, for tiles that together have `rows` and `columns`.
+    static byte[] shapes(int rows, int columns) {
+        byte[] all = new byte[64];
+        all[0] = 1; // the palette: eight tiles of up to 16 rows of up to 64 bytes
+        int down = Math.ceilDiv(rows, SIDE);
+        int across = Math.ceilDiv(columns, SIDE);
+        AmxTile kernel = new AmxTile(down, across);
+        for (int t = 0; t < down; t++) {
+            int high = Math.min(SIDE, rows - t * SIDE);
+            shape(all, A0 + t, high, ROW);
+            for (int u = 0; u < across; u++) {
+                int wide = Float.BYTES * Math.min(SIDE, columns - u * SIDE);
+                shape(all, kernel.c(t, u), high, wide);
+                shape(all, B0 + u, SIDE, wide);
+            }
+        }
+        return all;
+    }
+
+    private static void shape(byte[] all, int tile, int rows, int bytes) {
+        all[16 + 2 * tile] = (byte) bytes;
+        all[48 + tile] = (byte) rows;
+    }
+}
