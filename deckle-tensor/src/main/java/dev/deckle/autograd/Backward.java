@@ -84,10 +84,13 @@ public final class Backward {
             Tensor sum = own.take(x);
             own.left().ifPresent(t -> {
                 throw new IllegalStateException("recomputed: the layer reads a " + t.shape() + " tensor, made by "
-                        + t.creator().orElseThrow().label() + ", which is not its input: only leaves and constants "
-                        + "may come from elsewhere");
+                        + t.creator().map(Op::label).orElse("nobody") + ", which is not its input: only leaves and "
+                        + "constants may come from elsewhere");
             });
             gx = sum == null ? null : sum.keep();
+            if (sum != null) {
+                own.release(sum); // it may lie in g, outside
+            }
         }
         if (gx != null) {
             sink.add(x, gx);
