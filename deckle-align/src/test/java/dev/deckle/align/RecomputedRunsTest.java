@@ -2,6 +2,8 @@ package dev.deckle.align;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -42,6 +44,8 @@ class RecomputedRunsTest {
         AlignOptions plain = options(runs, name, ranks, zero, lora);
         AlignOptions again = options(runs, name, ranks, zero, lora);
         again.recompute = true;
+        assertFalse(plain.loop(folder).recompute());
+        assertTrue(again.loop(folder).recompute());
         var expected = runs.train(plain, folder.resolve("plain"));
         var got = runs.train(again, folder.resolve("again"));
         assertEquals(expected.told(), got.told());
