@@ -37,7 +37,8 @@ class RecomputedRunsTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"sft,1,0,0", "sft,2,3,3", "reward,1,0,0", "reward,2,2,3", "sigmoid,2,3,0", "sigmoid,1,0,3", "grpo,1,0,0",
+    @CsvSource({"sft,1,0,0", "sft,2,3,3", "reward,1,0,0", "reward,2,2,3", "sigmoid,2,3,0", "sigmoid,1,0,3",
+        "grpo,1,0,0",
         "dapo,2,3,0", "ppo-own,1,0,0", "ppo-shared,2,3,0", "ppo-own,1,0,3"})
     void theSameBits(String name, int ranks, int zero, int lora) throws IOException {
         Alignments runs = new Alignments(folder);

@@ -266,7 +266,8 @@ final class Align extends Verb {
     private Integer saveEvery;
 
     /// What may differ when a run is resumed.
-    private static final Set<String> FREE = Set.of("steps", "recompute", "eval_every", "save_every", "ranks", "zero", "offload");
+    private static final Set<String> FREE =
+            Set.of("steps", "recompute", "eval_every", "save_every", "ranks", "zero", "offload");
 
     @Override
     int run(Console console) throws IOException {

@@ -21,8 +21,8 @@ import java.util.function.Supplier;
 /// - **Cost**: one more forward pass through the layers: a third of a step, at most
 /// - **Source**: Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost"
 /// - **PyTorch**: `torch.utils.checkpoint.checkpoint`; Hugging Face's `gradient_checkpointing_enable`
-/// - **Classic mistake**: dropout that draws other numbers the second time; a layer whose input has no gradient, as below
-///   an adapter, taken for one that learns nothing
+/// - **Classic mistake**: dropout that draws other numbers the second time; a layer whose input has no gradient, as
+///   below an adapter, taken for one that learns nothing
 public final class Recomputation {
     private static final ScopedValue<Boolean> ON = ScopedValue.newInstance();
 

@@ -182,7 +182,8 @@ class RecomputationTest {
 
     /// The most that a step needs, or what its forward pass up to the head leaves.
     private static long bytes(int layers, boolean recompute, Function<CausalLm, Function<Workspace, Long>> measure) {
-        try (ModelMemory memory = new ModelMemory(); CausalLm model = llama(layers, memory);
+        try (ModelMemory memory = new ModelMemory();
+                CausalLm model = llama(layers, memory);
                 Workspace step = Workspace.open()) {
             Supplier<Long> work = () -> measure.apply(model).apply(step);
             return recompute ? Recomputation.during(work) : work.get();

@@ -96,7 +96,7 @@ public final class Workspace implements AutoCloseable, Storage.Owner {
         return RESERVED.get();
     }
 
-    /// The highest [#peakBytes()] of any scope that was closed.
+    /// The highest [#peakBytes()] of any scope that was closed: what a thread needed at once.
     public static long highWaterMark() {
         return PEAK.get();
     }
