@@ -73,6 +73,10 @@ public final class AlignOptions {
     /// Micro-batches in a step.
     public int grad_accum = 1;
 
+    /// Whether layers keep only their inputs for the gradients, and are computed again when these come: less memory,
+    /// more time, the same bits.
+    public boolean recompute;
+
     /// -1: the method's default.
     public double lr = -1;
 
@@ -387,7 +391,8 @@ public final class AlignOptions {
 
     Loop.Options loop(Path folder) {
         return new Loop.Options(folder, steps, 0, (step, _) -> rate(step), grad_clip,
-                new AdamW.Options(adam_beta1, adam_beta2, adam_eps, weight_decay), eval_every, save_every, json());
+                new AdamW.Options(adam_beta1, adam_beta2, adam_eps, weight_decay), eval_every, save_every, recompute,
+                json());
     }
 
     Partition.Options partition() {

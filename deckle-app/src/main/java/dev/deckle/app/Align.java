@@ -80,6 +80,11 @@ final class Align extends Verb {
     @Option(names = "--grad-accum", paramLabel = "A", description = "micro-batches in a step; default: 1")
     private Integer gradAccum;
 
+    @Option(names = "--recompute",
+            description = "keep only the inputs of layers for the gradients and compute the layers again: less memory, "
+                    + "more time, the same numbers")
+    private boolean recompute;
+
     @Option(names = "--lr", paramLabel = "X", description = "the highest learning rate; default: the method's")
     private Double lr;
 
@@ -261,7 +266,8 @@ final class Align extends Verb {
     private Integer saveEvery;
 
     /// What may differ when a run is resumed.
-    private static final Set<String> FREE = Set.of("steps", "eval_every", "save_every", "ranks", "zero", "offload");
+    private static final Set<String> FREE =
+            Set.of("steps", "recompute", "eval_every", "save_every", "ranks", "zero", "offload");
 
     @Override
     int run(Console console) throws IOException {
@@ -352,6 +358,7 @@ final class Align extends Verb {
         set(steps, v -> o.steps = v);
         set(batchSize, v -> o.batch_size = v);
         set(gradAccum, v -> o.grad_accum = v);
+        o.recompute |= recompute;
         set(lr, v -> o.lr = v);
         set(lrSchedule, v -> o.lr_schedule = v);
         set(warmupSteps, v -> o.warmup_steps = v);

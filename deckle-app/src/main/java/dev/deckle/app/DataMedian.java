@@ -8,14 +8,10 @@ import dev.deckle.data.MedianListener;
 import dev.deckle.data.StreamMedian;
 import dev.deckle.kernel.Team;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Locale;
 import java.util.Optional;
-import java.util.OptionalLong;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -100,7 +96,7 @@ final class DataMedian extends Verb {
             o.addProperty("bytes_per_second", bytesPerSecond());
             o.addProperty("memory_bytes", result.memory());
             o.addProperty("max_heap_bytes", Runtime.getRuntime().maxMemory());
-            peakResident().ifPresent(peak -> o.addProperty("peak_resident_bytes", peak));
+            ResidentPeak.bytes().ifPresent(peak -> o.addProperty("peak_resident_bytes", peak));
             return o;
         }
 
@@ -112,19 +108,10 @@ final class DataMedian extends Verb {
             console.result(String.format(Locale.ROOT, "%d %s in %.1f s, %.2f GB/s; %,.2f MB for counters and numbers, "
                     + "at most %,.0f MB of Java heap%s", result.passes(), result.passes() == 1 ? "pass" : "passes",
                     seconds, bytesPerSecond() * 1e-9, result.memory() * 1e-6, Runtime.getRuntime().maxMemory() * 1e-6,
-                    peakResident().stream().mapToObj(p -> String.format(Locale.ROOT, ", %,.0f MB for the whole process",
-                            p * 1e-6)).findFirst().orElse("")));
-        }
-    }
-
-    /// The most memory that this process ever held, the JVM's own included; Linux tells.
-    private static OptionalLong peakResident() {
-        try {
-            Matcher peak =
-                    Pattern.compile("VmHWM:\\s*(\\d+) kB").matcher(Files.readString(Path.of("/proc/self/status")));
-            return peak.find() ? OptionalLong.of(Long.parseLong(peak.group(1)) << 10) : OptionalLong.empty();
-        } catch (IOException _) {
-            return OptionalLong.empty();
+                    ResidentPeak.bytes().stream()
+                            .mapToObj(p -> String.format(Locale.ROOT, ", %,.0f MB for the whole process",
+                                    p * 1e-6))
+                            .findFirst().orElse("")));
         }
     }
 

@@ -2,6 +2,7 @@ package dev.deckle.app;
 
 import dev.deckle.distributed.Traffic;
 import dev.deckle.kernel.Team;
+import dev.deckle.memory.ModelMemory;
 import dev.deckle.memory.Workspace;
 import dev.deckle.train.Run;
 import dev.deckle.train.TrainListener;
@@ -131,17 +132,27 @@ final class RunProgress implements TrainListener {
         }
     }
 
-    /// What a rank held and sent.
+    /// What a rank held and sent, and what the process held. Activations are all that a step makes and drops again.
+    /// What the rest of the resident memory is, the JVM's own and files that are mapped, is not measured and so not
+    /// told.
     private static List<String> memory(Run run) {
         Partition.Memory m = run.memory();
         List<String> lines = new ArrayList<>();
         lines.add(String.format("memory%s: %,.1f MB weights, %,.1f MB gradients, %,.1f MB optimizer%s, at most "
-                + "%,.1f MB for a step, %d threads", run.ranks() > 1 ? " of rank 0" : "", m.parameters() / 1e6,
+                + "%,.1f MB activations", run.ranks() > 1 ? " of rank 0" : "", m.parameters() / 1e6,
                 m.gradients() / 1e6, m.optimizer() / 1e6,
                 m.gathered() + m.incoming() == 0 ? ""
                         : String.format(", %,.1f MB for layers gathered or summed", (m.gathered() + m.incoming())
                                 / 1e6),
-                Workspace.highWaterMark() / 1e6, Team.shared().threads()));
+                Workspace.highWaterMark() / 1e6));
+        lines.add(String.format("%s%,.1f MB models and what trains them, %,.1f MB held for activations, %,.1f MB Java "
+                + "heap; %d threads",
+                ResidentPeak.bytes().stream()
+                        .mapToObj(b -> String.format("peak %,.1f MB resident: ", b / 1e6))
+                        .findFirst()
+                        .orElse("this process: "),
+                ModelMemory.allocatedBytes() / 1e6, Workspace.reservedBytes() / 1e6,
+                Runtime.getRuntime().totalMemory() / 1e6, Team.shared().threads()));
         if (run.ranks() > 1) {
             Traffic.Count sent = run.traffic().total();
             lines.add(String.format("communication of a step: %,d elements in %,d calls, %,.1f MB sent by rank 0%s",

@@ -82,6 +82,11 @@ final class Train extends Verb {
     @Option(names = "--grad-accum", paramLabel = "N", description = "micro-batches in a step")
     private Integer gradAccum;
 
+    @Option(names = "--recompute",
+            description = "keep only the inputs of layers for the gradients and compute the layers again: less memory, "
+                    + "more time, the same numbers")
+    private boolean recompute;
+
     @Option(names = "--vocab-size", paramLabel = "N", description = "tokens that the tokenizer learns")
     private Integer vocabSize;
 
@@ -140,7 +145,7 @@ final class Train extends Verb {
 
     /// What may differ when a run is resumed.
     private static final List<String> FREE =
-            List.of("steps", "minutes", "eval_every", "save_every", "ranks", "zero", "offload");
+            List.of("steps", "minutes", "recompute", "eval_every", "save_every", "ranks", "zero", "offload");
 
     enum Attention {
         mha,
@@ -242,6 +247,7 @@ final class Train extends Verb {
         set(context, v -> o.context = v);
         set(batchSize, v -> o.batch_size = v);
         set(gradAccum, v -> o.grad_accum = v);
+        o.recompute |= recompute;
         set(vocabSize, v -> o.vocab_size = v);
         set(lr, v -> o.lr = v);
         set(minLr, v -> {

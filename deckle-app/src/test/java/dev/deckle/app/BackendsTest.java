@@ -56,6 +56,8 @@ class BackendsTest {
                     in -> halfLinear(in.get(0), in.get(1), Optional.of(in.get(2)))));
             all.add(new Case("product with bf16" + at, new int[][] {{m, k}, {n, k}},
                     in -> halfLinear(in.get(0), in.get(1), Optional.empty())));
+            all.add(new Case("recomputed" + at, new int[][] {{m, n}}, in -> Functional.recomputed(in.get(0),
+                    x -> x.add(x.silu().mul(x)), x -> x.add(x.silu().mul(x)))));
             all.add(new Case("swiglu" + at, new int[][] {{2, n}, {2, n}},
                     in -> Functional.swiglu(in.get(0), in.get(1))));
             if (n > 0) {

@@ -13,22 +13,24 @@ interface Block {
     Tensor forward(Tensor x, Pass pass);
 
     /// x through all layers. Where no gradient will come back, what a layer computed on the way is freed before the
-    /// next one begins: a long prompt needs the memory of one layer, not of all.
+    /// next one begins: a long prompt needs the memory of one layer, not of all. So it is where a gradient will come
+    /// and is to find the layers' inputs alone ([Recomputation]).
     static Tensor forward(List<? extends Block> layers, Tensor x, Pass pass) {
         Tensor h = x;
         for (Block layer : layers) {
-            if (NoGrad.recording()) {
-                h = run(layer, h, pass);
-            } else {
+            if (!NoGrad.recording()) {
                 try (Workspace _ = Workspace.open()) {
                     h = run(layer, h, pass).keep();
                 }
+            } else {
+                h = Recomputation.wanted(pass) ? Recomputation.run(layer, h, pass) : run(layer, h, pass);
             }
         }
         return h;
     }
 
-    private static Tensor run(Block layer, Tensor x, Pass pass) {
+    /// x through one layer, whose adapters know of the pass.
+    static Tensor run(Block layer, Tensor x, Pass pass) {
         return Lora.during(pass, () -> layer.forward(x, pass));
     }
 }

@@ -8,6 +8,7 @@ import dev.deckle.generate.Finite;
 import dev.deckle.memory.Workspace;
 import dev.deckle.models.Adapted;
 import dev.deckle.models.CausalLm;
+import dev.deckle.models.Recomputation;
 import dev.deckle.optim.AdamW;
 import dev.deckle.tensor.DType;
 import dev.deckle.tensor.Tensor;
@@ -21,6 +22,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.BooleanSupplier;
+import java.util.function.Supplier;
 import java.util.stream.Stream;
 
 /// The steps of a run, on one rank: gradients, clipping, AdamW; and when it is time, an evaluation, a sample, a
@@ -45,10 +47,11 @@ public final class Loop implements AutoCloseable {
     /// @param steps where it ends; 0 where `minutes` say that
     /// @param evalEvery steps between evaluations; 0: every 25 seconds
     /// @param saveEvery steps between checkpoints; 0: every minute
+    /// @param recompute whether a gradient finds the inputs of layers alone ([Recomputation]), whatever the task is
     /// @param json all of the run's options, for its checkpoints
     public record Options(
             Path folder, long steps, double minutes, Schedule schedule, double gradClip, AdamW.Options adamw,
-            int evalEvery, int saveEvery, JsonObject json) {}
+            int evalEvery, int saveEvery, boolean recompute, JsonObject json) {}
 
     /// What is to be done after a step.
     ///
@@ -202,8 +205,10 @@ public final class Loop implements AutoCloseable {
         List<Task.MicroBatch> parts = task.microBatches(step);
         for (int i = 0; i < parts.size(); i++) {
             Task.MicroBatch part = parts.get(i);
+            Supplier<Tensor> forward =
+                    options.recompute ? () -> Recomputation.during(part.loss()) : part.loss();
             try (Workspace _ = Workspace.open()) {
-                double loss = partition.differentiate(part.loss(), Tensor.full(DType.F32, part.scale()),
+                double loss = partition.differentiate(forward, Tensor.full(DType.F32, part.scale()),
                         i == parts.size() - 1);
                 sum += loss * part.scale();
             }

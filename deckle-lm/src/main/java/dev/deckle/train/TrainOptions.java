@@ -52,6 +52,10 @@ public final class TrainOptions {
     /// Micro-batches in a step; their gradients are normalised by the tokens of all of them.
     public int grad_accum = 1;
 
+    /// Whether layers keep only their inputs for the gradients, and are computed again when these come: less memory,
+    /// more time, the same bits.
+    public boolean recompute;
+
     public int vocab_size;
     public double lr;
     /// The last learning rate; negative: a tenth of `lr`.
@@ -194,7 +198,8 @@ public final class TrainOptions {
     Loop.Options loop(Path folder) {
         CosineSchedule schedule = new CosineSchedule(lr, min_lr, warmup_steps);
         return new Loop.Options(folder, steps, minutes, schedule::atProgress, grad_clip,
-                new AdamW.Options(adam_beta1, adam_beta2, adam_eps, weight_decay), eval_every, save_every, json());
+                new AdamW.Options(adam_beta1, adam_beta2, adam_eps, weight_decay), eval_every, save_every, recompute,
+                json());
     }
 
     /// The model that they ask for, with the vocabulary that the tokenizer ended up with.

@@ -1,5 +1,7 @@
 package dev.deckle.autograd;
 
+import dev.deckle.memory.Workspace;
+import dev.deckle.tensor.Op;
 import dev.deckle.tensor.OpObserver;
 import dev.deckle.tensor.Tensor;
 import java.lang.ref.Reference;
@@ -29,22 +31,26 @@ public final class Backward {
             throw new IllegalStateException("backward: nothing behind this " + root.shape() + " tensor requires a "
                     + "gradient; was it made inside NoGrad, or is requireGrad() missing on a leaf?");
         }
+        root.storage().retain(); // these two are the caller's: one is never added to in place, and neither is released
+        gradient.storage().retain();
+        Sink sink = new Sink();
+        sink.add(root, gradient);
         try (NoGrad _ = NoGrad.open()) {
-            walk(root, gradient);
+            walk(root, sink, 0);
         }
     }
 
-    private static void walk(Tensor root, Tensor gradient) {
-        Sink sink = new Sink();
-        gradient.storage().retain(); // it is the caller's: never to be added to in place
-        sink.add(root, gradient);
+    /// Goes back from `root`, whose gradient the sink has.
+    ///
+    /// @param from the id at which the graph begins: the walk ends at what is older
+    private static void walk(Tensor root, Sink sink, long from) {
         Set<Tensor> seen = Collections.newSetFromMap(new IdentityHashMap<>());
         PriorityQueue<Tensor> queue = new PriorityQueue<>(Comparator.comparingLong(Tensor::id).reversed());
-        visit(root, seen, queue);
+        visit(root, from, seen, queue);
         while (!queue.isEmpty()) {
             Tensor y = queue.poll();
             var op = y.creator().orElseThrow();
-            op.inputs().forEach(x -> visit(x, seen, queue));
+            op.inputs().forEach(x -> visit(x, from, seen, queue));
             Tensor g = sink.take(y);
             if (g != null) {
                 OpObserver.tellBefore(op);
@@ -52,16 +58,42 @@ public final class Backward {
                 Reference.reachabilityFence(g);
                 sink.release(g);
             }
-            if (y != root) {
-                y.storage().release("this " + y.shape() + " tensor, made by " + op.label() + ", was released by "
-                        + "backward(): read it before, or keep() a copy");
-            }
+            y.storage().release("this " + y.shape() + " tensor, made by " + op.label() + ", was released by "
+                    + "backward(): read it before, or keep() a copy");
         }
     }
 
-    private static void visit(Tensor x, Set<Tensor> seen, PriorityQueue<Tensor> queue) {
-        if (x.creator().isPresent() && seen.add(x)) {
+    private static void visit(Tensor x, long from, Set<Tensor> seen, PriorityQueue<Tensor> queue) {
+        if (x.creator().isPresent() && x.id() >= from && seen.add(x)) {
             queue.add(x);
+        }
+    }
+
+    /// The derivative of a layer of which only the input was kept: computes it again and goes back through it, to its
+    /// input and no further, in a scope of its own. What the layer makes is gone before the one below it is computed.
+    static void through(Op.Recomputed op, Tensor g, Sink sink) {
+        Tensor x = op.x();
+        long from = x.detach().id(); // the layer's own tensors have larger ones
+        Sink own = new Sink();
+        Tensor gx;
+        try (Workspace _ = Workspace.open()) {
+            Tensor y = NoGrad.lifted(() -> op.again().apply(x));
+            own.put(y, g);
+            walk(y, own, from);
+            g.storage().retain(); // this walk has let it go, and the one around will once more
+            Tensor sum = own.take(x);
+            own.left().ifPresent(t -> {
+                throw new IllegalStateException("recomputed: the layer reads a " + t.shape() + " tensor, made by "
+                        + t.creator().map(Op::label).orElse("nobody") + ", which is not its input: only leaves and "
+                        + "constants may come from elsewhere");
+            });
+            gx = sum == null ? null : sum.keep();
+            if (sum != null) {
+                own.release(sum); // it may lie in g, outside
+            }
+        }
+        if (gx != null) {
+            sink.add(x, gx);
         }
     }
 }

@@ -15,6 +15,7 @@ public record Cost(long flops, long bytes) {
             case Op.Affine _, Op.CumSum _ -> new Cost(2 * n, moved(op, y));
             case Op.Reshape _, Op.Permute _, Op.Expand _, Op.Slice _ -> new Cost(0, 0);
             case Op.Contiguous _, Op.Concat _ -> new Cost(0, moved(op, y));
+            case Op.Recomputed _ -> new Cost(0, 0); // what it is made of has its own
             case Op.Reduce(_, Tensor x, _) -> new Cost(x.numel(), moved(op, y));
             case Op.ArgMax(Tensor x, _) -> new Cost(x.numel(), moved(op, y));
             case Op.MatMul(Tensor a, _) -> new Cost(2 * n * a.dim(-1), moved(op, y));

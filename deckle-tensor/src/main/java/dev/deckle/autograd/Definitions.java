@@ -21,6 +21,7 @@ public final class Definitions {
             case Op.Unary _, Op.Binary _, Op.Affine _, Op.Where _, Op.Cast _ -> Optional.empty();
             case Op.Reshape _, Op.Permute _, Op.Expand _, Op.Slice _, Op.Contiguous _, Op.Concat _ -> Optional.empty();
             case Op.Reduce _, Op.ArgMax _, Op.CumSum _, Op.MatMul _, Op.Gather _, Op.Embedding _ -> Optional.empty();
+            case Op.Recomputed(Tensor x, _, var again) -> Optional.of(again.apply(x));
             case Op.Linear(Tensor x, Tensor weight, Optional<Tensor> bias) -> {
                 Tensor y = x.matmul(weight.t());
                 yield Optional.of(bias.map(y::add).orElse(y));

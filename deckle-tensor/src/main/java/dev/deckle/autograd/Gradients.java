@@ -50,6 +50,7 @@ final class Gradients {
                 Pointwise.add(g, sink.into(x).slice(dim, start, end, step));
             }
             case Op.Contiguous(Tensor x) -> sink.add(x, g);
+            case Op.Recomputed layer -> Backward.through(layer, g, sink);
             case Op.Concat(List<Tensor> parts, int dim) -> {
                 int at = 0;
                 for (Tensor p : parts) {

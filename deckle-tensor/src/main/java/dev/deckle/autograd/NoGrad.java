@@ -1,5 +1,7 @@
 package dev.deckle.autograd;
 
+import java.util.function.Supplier;
+
 /// A scope of this thread in which nothing is recorded:
 /// ```java
 /// try (var off = NoGrad.open()) {
@@ -21,6 +23,17 @@ public final class NoGrad implements AutoCloseable {
     /// Whether operations on this thread are recorded.
     public static boolean recording() {
         return DEPTH.get() == 0;
+    }
+
+    /// What `work` computes with recording on, whatever scopes are open: for what a backward pass computes again.
+    static <R> R lifted(Supplier<R> work) {
+        int depth = DEPTH.get();
+        DEPTH.set(0);
+        try {
+            return work.get();
+        } finally {
+            DEPTH.set(depth);
+        }
     }
 
     @Override

@@ -8,6 +8,7 @@ import dev.deckle.tensor.DType;
 import dev.deckle.tensor.Tensor;
 import java.util.IdentityHashMap;
 import java.util.Map;
+import java.util.Optional;
 
 /// Where the gradients of a backward pass gather: those of leaves in the leaves' buffers, the others here until their
 /// operation's turn comes.
@@ -112,6 +113,16 @@ final class Sink {
             return own;
         }
         return sum;
+    }
+
+    /// The gradient of x, which has none so far, is g: of its own type, and held once already for this sink.
+    void put(Tensor x, Tensor g) {
+        pending.put(x, g);
+    }
+
+    /// Something whose gradient was not taken, if there is any.
+    Optional<Tensor> left() {
+        return pending.keySet().stream().findFirst();
     }
 
     /// Takes the gradient of x out, or null if none came.

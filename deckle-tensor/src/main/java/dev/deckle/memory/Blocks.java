@@ -26,7 +26,6 @@ final class Blocks {
     private final Map<Long, Block> freeByEnd = new HashMap<>();
     private long reserved;
     private long used;
-    private long peak;
 
     static long align(long bytes) {
         return Math.max(64, (bytes + 63) & -64);
@@ -48,7 +47,6 @@ final class Blocks {
             add(new Block(fit.address + size, fit.size - size));
         }
         used += size;
-        peak = Math.max(peak, used);
         return fit.address;
     }
 
@@ -84,11 +82,6 @@ final class Blocks {
 
     long used() {
         return used;
-    }
-
-    /// The most that was ever in use at once.
-    long peak() {
-        return peak;
     }
 
     private Block grow(long size) {

@@ -23,6 +23,8 @@ public final class Workspace implements AutoCloseable, Storage.Owner {
     private final Workspace outer;
     private final Blocks blocks;
     private final Thread thread = Thread.currentThread();
+    private long used; // in the scopes inside it too
+    private long peak; // of that
     private boolean closed;
 
     private Workspace(Workspace outer, Blocks blocks) {
@@ -67,17 +69,26 @@ public final class Workspace implements AutoCloseable, Storage.Owner {
         long before = blocks.reserved();
         Storage s = new Storage(this, blocks.allocate(bytes), bytes);
         RESERVED.addAndGet(blocks.reserved() - before);
+        count(Blocks.align(bytes));
         return s;
     }
 
-    /// Bytes in use now.
-    public long usedBytes() {
-        return blocks.used();
+    /// So many bytes more are in use here, and so in the scopes around.
+    private void count(long bytes) {
+        for (Workspace w = this; w != null; w = w.outer) {
+            w.used += bytes;
+            w.peak = Math.max(w.peak, w.used);
+        }
     }
 
-    /// The most bytes that were in use at once, in this scope or in earlier ones that used the same memory.
+    /// Bytes in use now, here and in the scopes inside.
+    public long usedBytes() {
+        return used;
+    }
+
+    /// The most bytes that were in use at once, here and in the scopes inside.
     public long peakBytes() {
-        return blocks.peak();
+        return peak;
     }
 
     /// Bytes that all scopes of the process hold from the system.
@@ -85,7 +96,7 @@ public final class Workspace implements AutoCloseable, Storage.Owner {
         return RESERVED.get();
     }
 
-    /// The highest [#peakBytes()] of any scope that was closed.
+    /// The highest [#peakBytes()] of any scope that was closed: what a thread needed at once.
     public static long highWaterMark() {
         return PEAK.get();
     }
@@ -101,6 +112,7 @@ public final class Workspace implements AutoCloseable, Storage.Owner {
     public void reclaim(Storage storage) {
         if (!closed) {
             blocks.free(storage.rawAddress(), storage.bytes());
+            count(-Blocks.align(storage.bytes()));
         }
     }
 
@@ -123,7 +135,8 @@ public final class Workspace implements AutoCloseable, Storage.Owner {
         } else {
             CURRENT.set(outer);
         }
-        PEAK.accumulateAndGet(blocks.peak(), Math::max);
+        PEAK.accumulateAndGet(peak, Math::max);
+        count(-blocks.used());
         blocks.reset();
         synchronized (POOL) {
             POOL.push(blocks);

@@ -9,6 +9,7 @@ import dev.deckle.compute.Pointwise;
 import dev.deckle.compute.Product;
 import dev.deckle.compute.Reduction;
 import dev.deckle.compute.Rotate;
+import dev.deckle.memory.Workspace;
 import java.lang.ref.Reference;
 import java.util.List;
 import java.util.Optional;
@@ -24,7 +25,8 @@ final class Eager {
         Shapes.Result r = Shapes.of(op);
         OpObserver.tellBefore(op);
         Tensor y = compute(op, r);
-        if (r.dtype().floating() && NoGrad.recording() && requiresGrad(op.inputs())) {
+        if (r.dtype().floating() && NoGrad.recording() && !(op instanceof Op.Recomputed)
+                && requiresGrad(op.inputs())) {
             y.recordedBy(op);
         }
         if (OBSERVER.isBound()) {
@@ -60,6 +62,7 @@ final class Eager {
                 yield x.view(r.shape(), strides, x.offset() + (r.shape().numel() == 0 ? 0 : start * x.stride(dim)));
             }
             case Op.Contiguous(Tensor x) -> Pointwise.copy(x, Tensor.empty(r.dtype(), r.shape()));
+            case Op.Recomputed layer -> recomputed(layer, r);
             case Op.Concat(List<Tensor> parts, int dim) -> Pointwise.concat(parts, dim, r.shape());
             case Op.Reduce(var fn, Tensor x, int dim) -> Reduction.reduce(fn, x, dim);
             case Op.ArgMax(Tensor x, int dim) -> Reduction.argMax(x, dim);
@@ -81,6 +84,24 @@ final class Eager {
             case Op.Attention a -> Attend.forward(a);
             case Op.PagedAttention a -> Attend.forward(a);
         };
+    }
+
+    /// The layer is recorded as without this operation, so that it is computed in the same way, and its result tells
+    /// whether a gradient will come: x may need none while parameters of the layer do. Then all but a copy of the
+    /// result is forgotten.
+    private static Tensor recomputed(Op.Recomputed op, Shapes.Result r) {
+        try (Workspace _ = Workspace.open()) {
+            Tensor y = op.layer().apply(op.x());
+            if (!y.shape().equals(r.shape()) || y.dtype() != r.dtype()) {
+                throw new IllegalArgumentException("recomputed: a layer must give the type and shape of its input, "
+                        + r.dtype() + " " + r.shape() + ", not " + y.dtype() + " " + y.shape());
+            }
+            Tensor kept = y.keep();
+            if (y.requiresGrad()) {
+                kept.recordedBy(op);
+            }
+            return kept;
+        }
     }
 
     private static long[] permuted(Tensor x, List<Integer> order) {

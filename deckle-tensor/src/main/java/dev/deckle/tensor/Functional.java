@@ -4,6 +4,7 @@ import dev.deckle.autograd.Definitions;
 import dev.deckle.autograd.NoGrad;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.UnaryOperator;
 
 /// Operations of several equal operands: the fused forms that models use. Each is one [Op], which has its definition in
 /// plainer operations in [dev.deckle.autograd.Definitions].
@@ -96,6 +97,17 @@ public final class Functional {
             throw new IllegalStateException("attention over blocks has no derivative: run it inside NoGrad.open()");
         }
         return Eager.run(op);
+    }
+
+    /// `layer(x)`, of x's type and shape, that keeps nothing for its gradient but x: when that comes, `again(x)` is
+    /// computed, and the gradient goes back through it. A model of n layers then remembers n inputs and one layer, for
+    /// one more forward pass (Chen et al. 2016). Inside [dev.deckle.autograd.NoGrad] it is the plain layer.
+    ///
+    /// @param layer reads x, leaves and constants: what else was recorded it may not read
+    /// @param again must give the same to the bit, and need be another function only where `layer` moves something on
+    ///     that must stand where it stood, as a random stream
+    public static Tensor recomputed(Tensor x, UnaryOperator<Tensor> layer, UnaryOperator<Tensor> again) {
+        return NoGrad.recording() ? Eager.run(new Op.Recomputed(x, layer, again)) : layer.apply(x);
     }
 
     private static Tensor rows(Tensor x) {

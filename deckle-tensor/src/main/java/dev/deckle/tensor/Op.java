@@ -5,6 +5,7 @@ import dev.deckle.kernel.ReduceFn;
 import dev.deckle.kernel.UnaryFn;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.UnaryOperator;
 
 /// Everything that a tensor can be the result of. A record holds the inputs and attributes of one operation.
 ///
@@ -195,6 +196,25 @@ public sealed interface Op {
         @Override
         public List<Tensor> inputs() {
             return List.of(weight);
+        }
+    }
+
+    // ---- memory
+
+    /// `layer(x)`, of x's type and shape, of which nothing is kept but the result: a gradient computes it `again` and
+    /// goes back through that (Chen et al. 2016, "Training Deep Nets with Sublinear Memory Cost").
+    ///
+    /// It is an operation like others rather than a mode of the backward pass: it has operands, a result, a definition
+    /// (the layer as it is) and a derivative, and who walks a graph meets one node in place of a layer's. Only how much
+    /// is remembered differs. What the layer is made of is computed by operations of its own, which observers see, the
+    /// second time too.
+    ///
+    /// @param layer reads x, leaves and constants
+    /// @param again computes the same to the bit; where `layer` draws random numbers, it draws those once more
+    record Recomputed(Tensor x, UnaryOperator<Tensor> layer, UnaryOperator<Tensor> again) implements Op {
+        @Override
+        public List<Tensor> inputs() {
+            return List.of(x);
         }
     }
 

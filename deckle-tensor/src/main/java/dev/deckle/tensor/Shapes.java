@@ -42,6 +42,7 @@ final class Shapes {
                 yield new Result(x.dtype(), x.shape().with(dim, (end - start + step - 1) / step));
             }
             case Op.Contiguous(Tensor x) -> new Result(x.dtype(), x.shape());
+            case Op.Recomputed(Tensor x, _, _) -> floating(op, x);
             case Op.Concat(List<Tensor> parts, int dim) -> concat(op, parts, dim);
             case Op.Reduce(_, Tensor x, int dim) -> new Result(floating(op, x).dtype(), x.shape().with(dim, 1));
             case Op.ArgMax(Tensor x, int dim) -> {
