@@ -92,7 +92,7 @@ final class TrainBenchmark {
             Map<String, Number> more = new LinkedHashMap<>();
             more.put("parameters", model.parameterCount());
             more.put("first_step_s", Math.round(ready * 100) / 100.0);
-            Machine.peakMegabytes().ifPresent(mb -> more.put("peak_mb", mb));
+            ResidentPeak.bytes().ifPresent(b -> more.put("peak_mb", b >> 20));
             return new Benchmarks.Figure("train", more, size.batch * size.context / Benchmarks.median(seconds),
                     "tok_per_s");
         }
