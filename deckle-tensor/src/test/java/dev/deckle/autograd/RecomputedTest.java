@@ -75,6 +75,11 @@ class RecomputedTest {
         Tensor w = weight(2).requireGrad();
         Tensor v = weight(3).requireGrad();
         UnaryOperator<Tensor> layer = h -> layer(h, w, v);
+        long remembered; // at most, of a single layer and what its input is made of
+        try (Workspace step = Workspace.open()) {
+            layer.apply(Tensor.ones(16, WIDTH).requireGrad().exp()).backward(Tensor.ones(16, WIDTH));
+            remembered = step.peakBytes();
+        }
         try (Workspace step = Workspace.open()) {
             Tensor x = Tensor.ones(16, WIDTH);
             long one = step.usedBytes();
@@ -86,6 +91,8 @@ class RecomputedTest {
             assertEquals(12 * one, step.peakBytes(), "four inputs, the seven tensors of the last layer, its result");
             Tensor g = Tensor.ones(16, WIDTH);
             y.backward(g);
+            // the third layer's turn: beside it the fourth's result, the second's input, and the gradient between them
+            assertEquals(remembered + 3 * one, step.peakBytes());
             assertEquals(3 * one, step.usedBytes(), "x, the result and its gradient are the caller's");
         }
     }

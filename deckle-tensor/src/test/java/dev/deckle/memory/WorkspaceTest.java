@@ -46,6 +46,28 @@ class WorkspaceTest {
         assertThrows(IllegalStateException.class, fromInner::sum);
     }
 
+    /// What is inside counts outside, as long as it is there.
+    @Test
+    void theMostAtOnceIsThatOfAllScopes() {
+        try (Workspace outer = Workspace.open()) {
+            Tensor.zeros(16);
+            for (int i = 1; i <= 3; i++) {
+                try (Workspace inner = Workspace.open()) {
+                    Tensor.zeros(32);
+                    Tensor.zeros(48).keep();
+                    try (Workspace _ = Workspace.open()) {
+                        Tensor.zeros(64);
+                    }
+                    assertEquals(4 * (32 + 48), inner.usedBytes());
+                    assertEquals(4 * (32 + 48 + 64), inner.peakBytes());
+                    assertEquals(4 * (16 + i * 48 + 32 + 48), outer.usedBytes());
+                }
+                assertEquals(4 * (16 + i * 48), outer.usedBytes());
+                assertEquals(4 * (16 + i * 48 + 32 + 48 + 64), outer.peakBytes());
+            }
+        }
+    }
+
     @Test
     void anotherThreadMayNotCloseIt() throws InterruptedException {
         try (Workspace w = Workspace.open()) {
