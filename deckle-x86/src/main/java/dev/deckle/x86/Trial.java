@@ -113,7 +113,8 @@ final class Trial {
         asm.ret();
     }
 
-    /// `long child(ten arguments, function)`: the child's number, or the error, negative. It returns in the parent only.
+    /// `long child(ten arguments, function)`: the child's number, or the error, negative. It returns in the parent
+    /// only.
     private static void child(Asm asm) {
         for (Reg r : ARGUMENTS) {
             asm.push(r);

@@ -31,7 +31,8 @@ final class ManyTrials {
                 int times = 0;
                 do {
                     Process p = new ProcessBuilder("sh", "-c", "echo " + times + "; exit 7").start();
-                    require((times + "\n").equals(new String(p.getInputStream().readAllBytes())), "what Java's child says");
+                    require((times + "\n").equals(new String(p.getInputStream().readAllBytes())),
+                            "what Java's child says");
                     require(p.waitFor() == 7, "the status of Java's child");
                     times++;
                 } while (!enough.get());

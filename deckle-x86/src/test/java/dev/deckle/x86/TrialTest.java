@@ -163,9 +163,10 @@ class TrialTest {
     void aThousandTrialsLeaveNothing(@TempDir Path dir) throws Exception {
         String classes = Path.of("target", "classes").toAbsolutePath() + File.pathSeparator
                 + Path.of("target", "test-classes").toAbsolutePath();
-        Process p = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-Xmx64m",
+        Process p = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-Xmx16m",
+                "-XX:+UseSerialGC",
                 "--enable-native-access=ALL-UNNAMED", "-cp", classes, ManyTrials.class.getName(), "1000")
-                        .directory(dir.toFile()).redirectErrorStream(true).start();
+                .directory(dir.toFile()).redirectErrorStream(true).start();
         assertEquals("fine\n", new String(p.getInputStream().readAllBytes()));
         assertEquals(0, p.waitFor());
         try (var files = Files.list(dir)) {
