@@ -87,13 +87,42 @@ public final class SelfTest {
     private double halfError(Kernels chosen) {
         long x = fill(SIZE);
         long w = allocate(2 * SIZE);
-        for (int i = 0; i < SIZE; i++) {
-            Bf16.set(w + 2L * i, (float) (random.nextDouble() * 4 - 2));
-        }
-        return compare(chosen, (k, out) -> {
+        fillHalves(w, SIZE);
+        double small = compare(chosen, (k, out) -> {
             k.matmul(DType.BF16, ROWS, ROWS, N, x, N, 1, w, 1, N, out, N, true, Team.shared());
             k.matmulRounded(ROWS, N - ROWS, ROWS, x, 1, N, x, N, 1, out + 4 * ROWS, N, true, Team.shared());
         });
+        return Math.max(small, largeHalfError(chosen));
+    }
+
+    /// A product that is large enough for a matrix unit. The definition takes some rows and columns, at least one of
+    /// each in each of its tiles: all of them, before Java has compiled it, would take tens of milliseconds.
+    private double largeHalfError(Kernels chosen) {
+        int m = 49;
+        int n = 301;
+        int k = 304;
+        int down = 16;
+        int across = 15;
+        int period = 4099; // of the weights, whose rows differ
+        long x = fill(m * k);
+        long w = allocate(2L * n * k);
+        fillHalves(w, period);
+        for (int i = period; i < n * k; i += period) {
+            Native.copy(w, w + 2L * i, 2L * Math.min(period, n * k - i));
+        }
+        int columns = Math.ceilDiv(n, across);
+        long a = allocate(4L * m * n);
+        long b = allocate(4L * Math.ceilDiv(m, down) * columns);
+        chosen.matmul(DType.BF16, m, n, k, x, k, 1, w, 1, k, a, n, false, Team.shared());
+        ScalarKernels.INSTANCE.matmul(DType.BF16, Math.ceilDiv(m, down), columns, k, x, down * k, 1, w, 1, across * k,
+                b, columns, false, Team.shared());
+        double worst = 0;
+        for (int i = 0; i * down < m; i++) {
+            for (int j = 0; j < columns; j++) {
+                worst = Math.max(worst, error(a + 4L * (i * down * n + j * across), b + 4L * (i * columns + j)));
+            }
+        }
+        return worst;
     }
 
     /// The same call by the chosen kernels and by the definition, each on its own copy of one output.
@@ -107,11 +136,13 @@ public final class SelfTest {
         call.run(ScalarKernels.INSTANCE, b);
         double worst = 0;
         for (int i = 0; i < SIZE; i++) {
-            double d = Math.abs(Native.getFloat(a + 4 * i) - Native.getFloat(b + 4 * i))
-                    / (1 + Math.abs(Native.getFloat(b + 4 * i)));
-            worst = d >= worst || d != d ? d : worst;
+            worst = Math.max(worst, error(a + 4L * i, b + 4L * i));
         }
         return worst;
+    }
+
+    private static double error(long a, long b) {
+        return Math.abs(Native.getFloat(a) - Native.getFloat(b)) / (1 + Math.abs(Native.getFloat(b)));
     }
 
     private long fill(int n) {
@@ -120,6 +151,12 @@ public final class SelfTest {
             Native.setFloat(at + 4L * i, (float) (random.nextDouble() * 4 - 2));
         }
         return at;
+    }
+
+    private void fillHalves(long at, int n) {
+        for (int i = 0; i < n; i++) {
+            Bf16.set(at + 2L * i, (float) (random.nextDouble() * 4 - 2));
+        }
     }
 
     /// Positive numbers, the same at each call: a step changes its moments.

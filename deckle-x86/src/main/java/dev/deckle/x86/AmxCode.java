@@ -1,8 +1,10 @@
 package dev.deckle.x86;
 
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 
 /// The kernels of the matrix unit, emitted together and executable, with the shapes of tiles for every edge.
 final class AmxCode {
@@ -66,11 +68,28 @@ final class AmxCode {
         }
     }
 
+    /// The largest kernel, which has every instruction that the others have, on zeros in a child process.
+    ///
+    /// @return how that ended, if not well
+    Optional<String> tried() {
+        try (Arena arena = Arena.ofConfined()) {
+            long a = arena.allocate(2 * AmxTile.BYTES, 64).address();
+            long b = arena.allocate(2 * AmxTile.BYTES, 64).address();
+            long c = arena.allocate((long) Float.BYTES * SIDE * SIDE, 64).address();
+            return Trial.run(kernels[2][2],
+                    c, Float.BYTES * SIDE, a, b, AmxTile.BYTES, shapes(SIDE, SIDE), 1, 1, 1, a);
+        }
+    }
+
+    private long shapes(int rows, int columns) {
+        return shapes + 64L * ((rows - 1) * SIDE + columns - 1);
+    }
+
     private void call(
             int rows, int columns, int panels, int blocks, long a, long b, long strip, long c, long ldc,
             boolean accumulate) {
         caller.call(kernels[Math.ceilDiv(rows, AmxTile.SIDE)][Math.ceilDiv(columns, AmxTile.SIDE)],
-                c, ldc, a, b, strip, shapes + 64L * ((rows - 1) * SIDE + columns - 1), panels, blocks,
+                c, ldc, a, b, strip, shapes(rows, columns), panels, blocks,
                 accumulate ? 1 : 0, a + 2L * AmxTile.BYTES * blocks, 0);
     }
 }

@@ -385,6 +385,16 @@ final class Asm {
         put(0xC3);
     }
 
+    void call(Reg r) {
+        general(0xFF, 2, r);
+    }
+
+    /// Number and result in RAX, arguments in RDI, RSI, RDX, R10, R8, R9; overwrites RCX and R11.
+    void systemCall() {
+        put(0x0F);
+        put(0x05);
+    }
+
     // ---- jumps
 
     /// Back to a position, unless the last result was zero.

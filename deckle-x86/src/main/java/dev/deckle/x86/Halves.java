@@ -3,7 +3,7 @@ package dev.deckle.x86;
 import java.util.Optional;
 
 /// The kernels for bf16: AVX512_BF16, and the matrix unit for large products where the processor has one, the system
-/// gives it and it proves itself.
+/// gives it, a child process survives it and it proves itself.
 ///
 /// @param code empty where there are none
 /// @param amx whether the matrix unit is used
@@ -24,7 +24,12 @@ record Halves(Optional<Code> code, boolean amx, String describe) {
             return vectors(unused("left out by request"));
         }
         Optional<String> refused = Linux.askForTiles();
-        return refused.isPresent() ? vectors(unused(refused.get())) : proven(new AmxCode(Linux::call));
+        return refused.isPresent() ? vectors(unused(refused.get())) : tried(new AmxCode(Linux::call));
+    }
+
+    /// With the matrix unit if a child process survives it and it passes its check.
+    static Halves tried(AmxCode unit) {
+        return unit.tried().map(why -> vectors(unused(why))).orElseGet(() -> proven(unit));
     }
 
     /// With the matrix unit if it passes its check.

@@ -15,6 +15,7 @@ import dev.deckle.tensor.DType;
 import dev.deckle.x86.Operand.Source;
 import dev.deckle.x86.Tile.Form;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.Optional;
 import java.util.Random;
@@ -98,24 +99,31 @@ class AmxTest {
         return all;
     }
 
-    /// The whole way of a large product at sizes that would not take it, for every form of its operands.
+    private static List<Integer> shuffledSizes(Random random) {
+        List<Integer> sizes = new ArrayList<>(List.of(1, 3, 15, 16, 17, 31, 32, 33, 64, 100, 257));
+        Collections.shuffle(sizes, random);
+        return sizes;
+    }
+
+    /// The whole way of a large product at sizes that would not take it: for every form of its operands each size of
+    /// rows, of columns and along k, combined at random, since the model is slow.
     @Test
     void blockedProductsAtAwkwardSizes() {
         assumeTrue(Cpu.detect().avx512Bf16(), "the packing needs AVX512_BF16");
         Code code = new Code(Isa.AVX512, Asm.VDPBF16PS, Optional.of(CODE));
-        int[] sizes = {1, 3, 15, 16, 17, 31, 32, 33, 64, 100, 257};
         Random random = new Random(31);
-        for (int m : sizes) {
-            for (int n : sizes) {
-                for (int k : sizes) {
-                    for (int form = random.nextInt(3); form < 6; form += 3) {
-                        blocked(code, m, n, k, form, random.nextBoolean(), random);
-                    }
+        for (int round = 0; round < 3; round++) {
+            for (int form = 0; form < 6; form++) {
+                List<Integer> m = shuffledSizes(random);
+                List<Integer> n = shuffledSizes(random);
+                List<Integer> k = shuffledSizes(random);
+                for (int i = 0; i < m.size(); i++) {
+                    blocked(code, m.get(i), n.get(i), k.get(i), form, random.nextBoolean(), random);
                 }
             }
         }
         for (int form = 0; form < 6; form++) { // several slices, panels of a task and tasks
-            blocked(code, 1030, 270, 1201, form, form % 2 == 0, random);
+            blocked(code, 330, 270, 1201, form, form % 2 == 0, random);
         }
     }
 

@@ -117,6 +117,21 @@ class DisassemblyTest {
         }
     }
 
+    @Test
+    void aTrialIsWhatItShouldBe() throws Exception {
+        TreeMap<Integer, Instruction> all = disassemble(Trial.ENTRIES, Trial.BYTES);
+        Code.Entry child = Trial.ENTRIES.getFirst();
+        List<Instruction> body = List.copyOf(all.subMap(child.start(), child.end()).values());
+        expect(child, body, "syscall", 1 + 5 + 2 + 1);
+        expect(child, body, "ret", 1);
+        expect(child, body, "call", 1);
+        assertEquals("syscall", body.getLast().name, "the child never comes back");
+        assertEquals(new Instruction("add", "$0xe7,%rax"), body.get(body.size() - 2), "exit_group");
+        Code.Entry system = Trial.ENTRIES.getLast();
+        assertEquals(List.of("mov", "mov", "mov", "mov", "mov", "syscall", "ret"),
+                all.subMap(system.start(), system.end()).values().stream().map(Instruction::name).toList());
+    }
+
     /// The instructions of tiles with every register and the addresses that have encodings of their own.
     @Test
     void tilesInAllRegisters() throws Exception {

@@ -31,7 +31,7 @@ class MatmulTest {
     private static final int[] SIZES = {0, 1, 2, 3, 7, 8, 13, 14, 15, 16, 17, 31, 32, 33, 64, 65, 100, 257};
     private static final float CANARY = 12345.678f;
 
-    /// The kernels of each instruction set of this machine, and a matrix unit in any case: the processor's or a model.
+    /// The kernels of each instruction set of this machine. [AmxMatmulTest] has a model of the matrix unit.
     static List<Kernels> kernels() {
         List<Kernels> all = new ArrayList<>();
         Cpu cpu = Cpu.detect();
@@ -41,14 +41,12 @@ class MatmulTest {
         }
         if (cpu.amxBf16() && X86Kernels.open("").describe().contains("bf16 by AMX")) {
             all.add(X86Kernels.open("amx"));
-        } else if (cpu.avx512Bf16()) {
-            all.add(new X86Kernels(cpu, Isa.AVX512, Halves.proven(new AmxCode(AmxModel.with(AmxModelTiles::new)))));
         }
         return all;
     }
 
     /// A product of floats, of floats with bf16, and of floats that are rounded to bf16.
-    private enum Kind {
+    enum Kind {
         FLOATS(DType.F32, DType.F32), WEIGHTS(DType.BF16, DType.BF16), ROUNDED(DType.BF16, DType.F32);
 
         final DType family;
@@ -159,7 +157,7 @@ class MatmulTest {
         }
     }
 
-    private static void check(
+    static void check(
             Kernels kernels, Kind kind, int m, int n, int k, int formA, int formB, Random random, Team team) {
         if (!kernels.supports(Family.MATMUL, kind.family)) {
             return;
@@ -268,7 +266,7 @@ class MatmulTest {
     }
 
     /// Operands and result of one product in fresh memory, multiplied by one team.
-    private static int[] bits(Kernels kernels, Kind kind, int m, int n, int k, int form, Team team) {
+    static int[] bits(Kernels kernels, Kind kind, int m, int n, int k, int form, Team team) {
         try (Arena arena = Arena.ofConfined()) {
             Matrix ma = Matrix.of(m, k, form % 2, 0);
             Matrix mb = Matrix.of(k, n, form / 2, 0);
