@@ -1,6 +1,7 @@
 package dev.deckle.zero;
 
 import dev.deckle.memory.MovableMemory;
+import dev.deckle.memory.Pages;
 import dev.deckle.tensor.DType;
 import dev.deckle.tensor.Shape;
 import dev.deckle.tensor.Tensor;
@@ -30,7 +31,7 @@ final class Buffers implements AutoCloseable {
         long address() {
             if (arena == null) {
                 arena = Arena.ofShared(); // the communication thread reads and writes it too
-                address = arena.allocate(Math.max(1, bytes), 64).address();
+                address = Pages.allocate(arena, Math.max(1, bytes)).address();
                 memory.placeAt(address);
             }
             return address;

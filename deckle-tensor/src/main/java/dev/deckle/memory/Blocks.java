@@ -87,7 +87,7 @@ final class Blocks {
     private Block grow(long size) {
         long bytes = Math.max(size, CHUNK);
         try {
-            Block b = new Block(arena.allocate(bytes, 64).address(), bytes);
+            Block b = new Block(Pages.allocate(arena, bytes).address(), bytes);
             chunks.add(b);
             reserved += bytes;
             add(b);

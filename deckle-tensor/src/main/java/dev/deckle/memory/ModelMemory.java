@@ -28,7 +28,7 @@ public final class ModelMemory implements AutoCloseable, Storage.Owner {
         long size = Blocks.align(Math.max(bytes, 1));
         Storage s;
         try {
-            s = new Storage(this, arena.allocate(size, 64).address(), bytes);
+            s = new Storage(this, Pages.allocate(arena, size).address(), bytes);
         } catch (OutOfMemoryError e) {
             throw new OutOfMemoryError(Blocks.refusal(bytes, "model"));
         }

@@ -1,5 +1,6 @@
 package dev.deckle.x86;
 
+import dev.deckle.kernel.NativeCall;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
@@ -11,7 +12,7 @@ final class AmxCode {
     /// Rows, and columns, that four tiles of C have.
     static final int SIDE = 2 * AmxTile.SIDE;
 
-    /// How a kernel is called: [Linux#call], or a model of the processor in tests.
+    /// How a kernel is called: [NativeCall#call], or a model of the processor in tests.
     @FunctionalInterface
     interface Caller {
         long call(

@@ -3,6 +3,7 @@ package dev.deckle.x86;
 import static java.lang.Math.ceilDiv;
 
 import dev.deckle.kernel.Native;
+import dev.deckle.kernel.NativeCall;
 import dev.deckle.kernel.Scratch;
 import dev.deckle.x86.Tile.Form;
 
@@ -68,7 +69,7 @@ record AmxPanels(Product p, AmxCode unit) implements Panels {
         for (int t = 0; t * SIDE < rows; t++) {
             long from = strips + t * strip;
             Native.zero(from + (long) kn * AmxTile.ROW, (long) (blocks * SIDE - kn) * AmxTile.ROW);
-            Linux.call(p.code().transpose, from, AmxTile.ROW, to + (long) t * AmxTile.BYTES, BLOCK, blocks,
+            NativeCall.call(p.code().transpose, from, AmxTile.ROW, to + (long) t * AmxTile.BYTES, BLOCK, blocks,
                     AmxTile.BYTES, 1, 0, 0, 0, 0);
         }
     }

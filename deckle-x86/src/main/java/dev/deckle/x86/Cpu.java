@@ -3,6 +3,7 @@ package dev.deckle.x86;
 import static dev.deckle.x86.Asm.Mem.at;
 import static dev.deckle.x86.Asm.Reg.*;
 
+import dev.deckle.kernel.NativeCall;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -66,7 +67,7 @@ record Cpu(String brand, boolean fma, boolean avx2, boolean avx512, boolean avx5
             int[] more = extended[0] < 1 ? new int[4] : cpuid(code, out, 7, 1);
             int saved = 0;
             if (has(basic[2], 27)) { // OSXSAVE
-                Linux.call(code.asSlice(xgetbv), out.address(), 0, 0, 0, 0, 0);
+                NativeCall.call(code.asSlice(xgetbv), out.address(), 0, 0, 0, 0, 0);
                 saved = out.get(ValueLayout.JAVA_INT, 0);
             }
             boolean avx = (saved & XCR0_AVX) == XCR0_AVX;
@@ -94,7 +95,7 @@ record Cpu(String brand, boolean fma, boolean avx2, boolean avx512, boolean avx5
 
     /// EAX, EBX, ECX, EDX.
     private static int[] cpuid(MemorySegment code, MemorySegment out, int leaf, int subleaf) {
-        Linux.call(code, leaf, subleaf, out.address(), 0, 0, 0);
+        NativeCall.call(code, leaf, subleaf, out.address(), 0, 0, 0);
         int[] registers = new int[4];
         for (int i = 0; i < 4; i++) {
             registers[i] = (int) out.get(ValueLayout.JAVA_LONG, 8L * i);

@@ -1,5 +1,6 @@
 package dev.deckle.x86;
 
+import dev.deckle.kernel.NativeCall;
 import java.util.Optional;
 
 /// The kernels for bf16: AVX512_BF16, and the matrix unit for large products where the processor has one, the system
@@ -24,7 +25,7 @@ record Halves(Optional<Code> code, boolean amx, String describe) {
             return vectors(unused("left out by request"));
         }
         Optional<String> refused = Linux.askForTiles();
-        return refused.isPresent() ? vectors(unused(refused.get())) : tried(new AmxCode(Linux::call));
+        return refused.isPresent() ? vectors(unused(refused.get())) : tried(new AmxCode(NativeCall::call));
     }
 
     /// With the matrix unit if a child process survives it and it passes its check.

@@ -1,5 +1,7 @@
 package dev.deckle.x86;
 
+import dev.deckle.memory.Pages;
+import java.lang.foreign.Arena;
 import java.util.concurrent.ConcurrentLinkedDeque;
 
 /// Memory for packed blocks of A. Each running product has one to itself; they are kept for the next, so there are
@@ -13,7 +15,7 @@ final class PackBuffers {
 
     static long take() {
         Long idle = IDLE.pollFirst();
-        return idle != null ? idle : Linux.reserve(BYTES);
+        return idle != null ? idle : Pages.allocate(Arena.global(), BYTES).address();
     }
 
     static void giveBack(long buffer) {

@@ -3,6 +3,7 @@ package dev.deckle.x86;
 import static java.lang.Math.ceilDiv;
 
 import dev.deckle.kernel.Native;
+import dev.deckle.kernel.NativeCall;
 import dev.deckle.kernel.Scratch;
 import dev.deckle.kernel.Team;
 import dev.deckle.x86.Operand.Source;
@@ -104,10 +105,10 @@ record Product(
                 long xi = x + x0 * ldx;
                 long to = sums + x0 * ld;
                 if (whole > 0) {
-                    Linux.call(code.dot(xn), xi, ldx, from, ldw, to, ld, whole, blocks, mask, 0, 0);
+                    NativeCall.call(code.dot(xn), xi, ldx, from, ldw, to, ld, whole, blocks, mask, 0, 0);
                 }
                 for (int j = whole * group; j < wn; j++) { // a group of one row, four times over
-                    Linux.call(code.dot(xn), xi, ldx, from + j * ldw, 0, to + 4L * j, ld, 1, blocks, mask, 0, 0);
+                    NativeCall.call(code.dot(xn), xi, ldx, from + j * ldw, 0, to + 4L * j, ld, 1, blocks, mask, 0, 0);
                 }
             }
             for (int i = 0; i < xs; i++) {
@@ -186,12 +187,13 @@ record Product(
         int rest = columns % (2 * lanes);
         long flag = add ? 1 : 0;
         if (pairs > 0) {
-            Linux.call(code.tile(rows, a.form(), Width.TWO), ci, ldc, ai, ldai, bi, ldbi, strip, pairs, kn, flag, 0);
+            NativeCall.call(code.tile(rows, a.form(), Width.TWO), ci, ldc, ai, ldai, bi, ldbi, strip, pairs, kn, flag,
+                    0);
         }
         if (rest > 0) {
             Width width = rest > lanes ? Width.TWO_MASKED : Width.ONE_MASKED;
             long mask = code.mask(rest > lanes ? rest - lanes : rest);
-            Linux.call(code.tile(rows, a.form(), width),
+            NativeCall.call(code.tile(rows, a.form(), width),
                     ci + 8L * pairs * lanes, ldc, ai, ldai, bi + 2 * pairs * strip, ldbi, strip, 1, kn, flag, mask);
         }
     }
@@ -219,7 +221,7 @@ record Product(
         int lanes = code.isa.lanes;
         int numbers = 2 * kn - (endsOdd(k0, kn) ? 1 : 0);
         long mask = numbers % lanes == 0 ? 0 : code.mask(numbers % lanes);
-        Linux.call(code.round, a.at(i0, k0), a.ld(), to, ld, rows, numbers / lanes, mask, 0, 0, 0, 0);
+        NativeCall.call(code.round, a.at(i0, k0), a.ld(), to, ld, rows, numbers / lanes, mask, 0, 0, 0, 0);
     }
 
     private boolean endsOdd(int k0, int kn) {
@@ -255,11 +257,11 @@ record Product(
         int whole = lines / width;
         int rest = lines % width;
         if (whole > 0) {
-            Linux.call(kernel, x.at(i0, k0), x.ld(), to, strip, whole, (long) x.source().bytes * width, kn,
+            NativeCall.call(kernel, x.at(i0, k0), x.ld(), to, strip, whole, (long) x.source().bytes * width, kn,
                     code.mask(width), step, 0, 0);
         }
         if (rest > 0) {
-            Linux.call(kernel, x.at(i0 + whole * width, k0), x.ld(), to + whole * strip, strip, 1, 0, kn,
+            NativeCall.call(kernel, x.at(i0 + whole * width, k0), x.ld(), to + whole * strip, strip, 1, 0, kn,
                     code.mask(rest), step, 0, 0);
         }
     }
@@ -270,12 +272,12 @@ record Product(
         int whole = columns / lanes;
         int blocks = kn / lanes;
         if (whole > 0 && blocks > 0) {
-            Linux.call(code.transpose, from, ld, to, strip, whole, lanes * ld, blocks, 0, 0, 0, 0);
+            NativeCall.call(code.transpose, from, ld, to, strip, whole, lanes * ld, blocks, 0, 0, 0, 0);
         }
         for (int s = 0; s * lanes < columns; s++) {
             int rows = Math.min(lanes, columns - s * lanes);
             for (int k0 = rows == lanes ? blocks * lanes : 0; k0 < kn; k0 += lanes) {
-                Linux.call(code.transposeEdge, from + s * lanes * ld + 4L * k0, ld,
+                NativeCall.call(code.transposeEdge, from + s * lanes * ld + 4L * k0, ld,
                         to + s * strip + (long) k0 * code.isa.bytes(), rows, code.mask(Math.min(lanes, kn - k0)), 0,
                         0, 0, 0, 0, 0);
             }

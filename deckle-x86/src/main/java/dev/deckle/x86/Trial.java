@@ -3,6 +3,7 @@ package dev.deckle.x86;
 import static dev.deckle.x86.Asm.Mem.at;
 import static dev.deckle.x86.Asm.Reg.*;
 
+import dev.deckle.kernel.NativeCall;
 import dev.deckle.x86.Asm.Reg;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -39,7 +40,7 @@ final class Trial {
     /// What the system reads of a `struct kernel_sigaction`: handler, flags, restorer, mask.
     private static final int ACTION_WORDS = 4;
     private static final Reg[] ARGUMENTS = {RDI, RSI, RDX, RCX, R8, R9};
-    /// Of the arguments of a [Linux#call], the last: it lies on the stack above four others.
+    /// Of the arguments of a [NativeCall#call], the last: it lies on the stack above four others.
     private static final int FUNCTION = 32;
 
     static final List<Code.Entry> ENTRIES;
@@ -67,7 +68,7 @@ final class Trial {
     static Optional<String> run(
             MemorySegment function,
             long a, long b, long c, long d, long e, long f, long g, long h, long i, long j) {
-        long pid = Linux.call(CHILD, a, b, c, d, e, f, g, h, i, j, function.address());
+        long pid = NativeCall.call(CHILD, a, b, c, d, e, f, g, h, i, j, function.address());
         if (pid < 0) {
             return Optional.of("the system refuses a child process for a trial (clone, error " + -pid + ")");
         }
@@ -99,7 +100,7 @@ final class Trial {
     ///
     /// @return its result, or the error, negative
     static long system(int number, long a, long b, long c, long d) {
-        return Linux.call(SYSTEM, number, a, b, c, d, 0);
+        return NativeCall.call(SYSTEM, number, a, b, c, d, 0);
     }
 
     /// `long system(number, a, b, c, d)`

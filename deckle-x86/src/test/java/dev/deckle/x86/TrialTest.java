@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.deckle.kernel.NativeCall;
 import dev.deckle.x86.Asm.Reg;
 import java.io.File;
 import java.io.IOException;
@@ -144,7 +145,7 @@ class TrialTest {
     @Test
     void triesTheMatrixUnit() {
         Cpu cpu = Cpu.detect();
-        AmxCode unit = new AmxCode(Linux::call);
+        AmxCode unit = new AmxCode(NativeCall::call);
         if (cpu.amxBf16()) {
             assertEquals(Optional.empty(), Linux.askForTiles());
             assertEquals(Optional.empty(), unit.tried());
@@ -161,8 +162,9 @@ class TrialTest {
     /// In a JVM of its own, which is small and has only these children: a child begins as a copy of the page tables.
     @Test
     void aThousandTrialsLeaveNothing(@TempDir Path dir) throws Exception {
-        String classes = Path.of("target", "classes").toAbsolutePath() + File.pathSeparator
-                + Path.of("target", "test-classes").toAbsolutePath();
+        String classes = String.join(File.pathSeparator, Path.of("target", "classes").toAbsolutePath().toString(),
+                Path.of("target", "test-classes").toAbsolutePath().toString(),
+                Path.of(NativeCall.class.getProtectionDomain().getCodeSource().getLocation().toURI()).toString());
         Process p = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-Xmx16m",
                 "-XX:+UseSerialGC",
                 "--enable-native-access=ALL-UNNAMED", "-cp", classes, ManyTrials.class.getName(), "1000")
