@@ -1,6 +1,7 @@
 """Training beside PyTorch on this machine: both in turn, each time in fresh processes, and the ratio of each pair.
 
     python3 bench/beside_torch.py --python VENV/bin/python [--preset 10m] [--dtype bf16] [--pairs 5]
+                                  [--batch-size 1 --context 4096]
 
 VENV holds PyTorch, which nothing else here needs. Other work on the machine disturbs both sides of a pair alike, so
 the ratio is what counts, and its spread says how quiet the machine was. Exit code 1 where a side failed.
@@ -28,10 +29,15 @@ def main():
     p.add_argument("--python", required=True, help="a Python with PyTorch")
     p.add_argument("--preset", default="10m")
     p.add_argument("--dtype", default="f32")
+    p.add_argument("--batch-size", type=int, help="in place of the preset's")
+    p.add_argument("--context", type=int, help="in place of the preset's")
     p.add_argument("--pairs", type=int, default=5)
     a = p.parse_args()
-    ours = [HERE.parent / "deckle", "bench", "train", "--preset", a.preset, "--dtype", a.dtype, "--json"]
-    eager = [a.python, HERE / "decoder.py", "--preset", a.preset, "--dtype", a.dtype]
+    work = ["--preset", a.preset, "--dtype", a.dtype]
+    for flag, value in ("--batch-size", a.batch_size), ("--context", a.context):
+        work += [flag, value] if value else []
+    ours = [HERE.parent / "deckle", "bench", "train", "--json"] + work
+    eager = [a.python, HERE / "decoder.py"] + work
     sides = {"deckle": ours, "torch": eager, "torch compiled": eager + ["--compile"]}
     seen = {name: [] for name in sides}
     for i in range(a.pairs):

@@ -80,12 +80,15 @@ def main():
     p = argparse.ArgumentParser()
     p.add_argument("--preset", choices=PRESETS, default="10m")
     p.add_argument("--dtype", choices=("f32", "bf16"), default="f32")
+    p.add_argument("--batch-size", type=int, default=0, help="in place of the preset's")
+    p.add_argument("--context", type=int, default=0, help="in place of the preset's")
     p.add_argument("--compile", action="store_true")
     p.add_argument("--threads", type=int, default=0)
     a = p.parse_args()
     if a.threads:
         torch.set_num_threads(a.threads)
     vocabulary, width, heads, layers, batch, context = PRESETS[a.preset]
+    batch, context = a.batch_size or batch, a.context or context
     torch.manual_seed(1)
     model = Decoder(vocabulary, width, heads, layers)
     step_loss = torch.compile(model) if a.compile else model
@@ -105,7 +108,7 @@ def main():
         seconds.append(time.perf_counter() - start)
         first = first or seconds_since_start()
     print(json.dumps({
-        "preset": a.preset, "dtype": a.dtype, "compile": a.compile, "torch": torch.__version__,
+        "preset": a.preset, "dtype": a.dtype, "batch_size": batch, "context": context, "compile": a.compile, "torch": torch.__version__,
         "first_step_s": round(first, 2),
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         "tok_per_s": round(batch * context / statistics.median(seconds[4:]), 1)}))
