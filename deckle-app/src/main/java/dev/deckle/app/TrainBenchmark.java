@@ -8,7 +8,6 @@ import dev.deckle.nn.Pass;
 import dev.deckle.optim.AdamW;
 import dev.deckle.random.Generator;
 import dev.deckle.tensor.DType;
-import dev.deckle.tensor.Functional;
 import dev.deckle.tensor.OpObserver;
 import dev.deckle.tensor.Tensor;
 
@@ -109,8 +108,7 @@ final class TrainBenchmark {
 
     private Tensor loss(Llama model, Tensor x, Tensor y, Generator random, StepProfile profile) {
         profile.begin("forward");
-        Tensor logits = model.forward(x, Pass.train(random));
-        Tensor loss = Functional.crossEntropy(logits.reshape(-1, size.vocab), y, -100).mean();
+        Tensor loss = model.lossSum(model.hidden(x, Pass.train(random)), y, -100).mul(1.0 / y.numel());
         profile.begin("backward");
         return loss;
     }

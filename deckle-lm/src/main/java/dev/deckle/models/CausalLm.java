@@ -4,6 +4,7 @@ import com.google.gson.JsonObject;
 import dev.deckle.memory.ModelMemory;
 import dev.deckle.nn.KvCache;
 import dev.deckle.nn.Pass;
+import dev.deckle.tensor.Functional;
 import dev.deckle.tensor.Tensor;
 import java.util.List;
 import java.util.Map;
@@ -21,6 +22,14 @@ public interface CausalLm extends AutoCloseable {
 
     /// Hidden states (..., hidden_size) to logits (..., vocab_size).
     Tensor head(Tensor hidden);
+
+    /// The sum of `-log p(target)` over the positions of hidden states (..., hidden_size): targets I64, one a position;
+    /// those that are `ignored` do not count. A model whose logits are hidden states times a matrix never holds them
+    /// all, which in a model with a large vocabulary are more than all else.
+    default Tensor lossSum(Tensor hidden, Tensor targets, long ignored) {
+        Tensor logits = head(hidden);
+        return Functional.crossEntropy(logits.reshape(-1, logits.dim(-1)), targets.reshape(-1), ignored).sum();
+    }
 
     /// What every model has, whatever it computes.
     ///

@@ -24,7 +24,7 @@ import java.util.stream.IntStream;
 /// The decoder of DeepSeek-V3 (2024): latent attention, then a mixture of experts with one shared by all tokens, after
 /// a few dense layers. Weight names and config keys are those of Hugging Face's `DeepseekV3ForCausalLM`. The layers for
 /// predicting several tokens, which a checkpoint may hold after the last, are not used.
-public final class DeepseekV3 implements CausalLm {
+public final class DeepseekV3 implements LinearHead {
     private static final double LATENT_EPS = 1e-6; // of the norms of the latents, whatever rms_norm_eps is
 
     /// The keys of `config.json` that decide about the computation.
@@ -165,7 +165,7 @@ public final class DeepseekV3 implements CausalLm {
     }
 
     @Override
-    public Tensor head(Tensor hidden) {
-        return lmHead.forward(hidden);
+    public Linear lmHead() {
+        return lmHead;
     }
 }

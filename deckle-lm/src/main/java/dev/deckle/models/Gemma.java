@@ -160,4 +160,11 @@ public final class Gemma implements CausalLm {
         double cap = config.final_logit_softcapping;
         return cap > 0 ? logits.mul(1 / cap).tanh().mul(cap) : logits;
     }
+
+    @Override
+    public Tensor lossSum(Tensor hidden, Tensor targets, long ignored) {
+        return config.final_logit_softcapping > 0
+                ? CausalLm.super.lossSum(hidden, targets, ignored)
+                : lmHead.crossEntropySum(hidden.reshape(-1, hidden.dim(-1)), targets.reshape(-1), ignored);
+    }
 }

@@ -21,7 +21,7 @@ import java.util.stream.LongStream;
 /// The decoder of GPT-2 (Radford et al. 2019): learned positions, LayerNorm before each half of a block, multi-head
 /// attention from one matrix, GELU. Weight names and config keys are those of Hugging Face's `GPT2LMHeadModel`, whose
 /// matrices are (in, out).
-public final class Gpt2 implements CausalLm {
+public final class Gpt2 implements LinearHead {
     /// The keys of `config.json` that decide about the computation.
     ///
     /// @param n_inner width of the feed-forward network
@@ -159,7 +159,7 @@ public final class Gpt2 implements CausalLm {
     }
 
     @Override
-    public Tensor head(Tensor hidden) {
-        return lmHead.forward(hidden);
+    public Linear lmHead() {
+        return lmHead;
     }
 }

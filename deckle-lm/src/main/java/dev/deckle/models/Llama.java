@@ -23,7 +23,7 @@ import java.util.function.UnaryOperator;
 
 /// The decoder of Llama (Touvron et al. 2023): RMSNorm before each half of a block, rotary positions, grouped-query
 /// attention, SwiGLU. Weight names and config keys are those of Hugging Face's `LlamaForCausalLM`.
-public final class Llama implements CausalLm {
+public final class Llama implements LinearHead {
     /// The keys of `config.json` that decide about the computation.
     ///
     /// @param activation of the gate, silu if absent
@@ -149,7 +149,7 @@ public final class Llama implements CausalLm {
     }
 
     @Override
-    public Tensor head(Tensor hidden) {
-        return lmHead.forward(hidden);
+    public Linear lmHead() {
+        return lmHead;
     }
 }

@@ -20,7 +20,7 @@ import java.util.function.UnaryOperator;
 
 /// The decoder of Mistral 7B (Jiang et al. 2023): Llama's, where each position sees the last `sliding_window` only, so
 /// that its cache stops growing. Weight names and config keys are those of Hugging Face's `MistralForCausalLM`.
-public final class Mistral implements CausalLm {
+public final class Mistral implements LinearHead {
     /// The keys of `config.json` that decide about the computation.
     ///
     /// @param sliding_window 0 for none
@@ -100,7 +100,7 @@ public final class Mistral implements CausalLm {
     }
 
     @Override
-    public Tensor head(Tensor hidden) {
-        return lmHead.forward(hidden);
+    public Linear lmHead() {
+        return lmHead;
     }
 }

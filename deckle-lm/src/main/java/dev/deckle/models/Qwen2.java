@@ -20,7 +20,7 @@ import java.util.function.UnaryOperator;
 /// The decoder of Qwen 2 and 2.5 (Yang et al. 2024): Llama's with biases of queries, keys and values, and with sliding
 /// windows in some layers if the configuration says so. Weight names and config keys are those of Hugging Face's
 /// `Qwen2ForCausalLM`.
-public final class Qwen2 implements CausalLm {
+public final class Qwen2 implements LinearHead {
     /// The keys of `config.json` that decide about the computation.
     ///
     /// @param windows of each layer, 0 for none: `layer_types`, or `sliding_window` from `max_window_layers` on where
@@ -111,7 +111,7 @@ public final class Qwen2 implements CausalLm {
     }
 
     @Override
-    public Tensor head(Tensor hidden) {
-        return lmHead.forward(hidden);
+    public Linear lmHead() {
+        return lmHead;
     }
 }

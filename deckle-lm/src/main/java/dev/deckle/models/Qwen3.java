@@ -25,7 +25,7 @@ import java.util.stream.IntStream;
 /// The decoder of Qwen 3 (Yang et al. 2025): Llama's, with norms of queries and keys head by head; in its form with a
 /// mixture of experts most feed-forward networks are [MixtureOfExperts]. Weight names and config keys are those of
 /// Hugging Face's `Qwen3ForCausalLM` and `Qwen3MoeForCausalLM`.
-public final class Qwen3 implements CausalLm {
+public final class Qwen3 implements LinearHead {
     /// The keys of `config.json` that decide about the computation.
     ///
     /// @param windows of each layer, 0 for none
@@ -149,7 +149,7 @@ public final class Qwen3 implements CausalLm {
     }
 
     @Override
-    public Tensor head(Tensor hidden) {
-        return lmHead.forward(hidden);
+    public Linear lmHead() {
+        return lmHead;
     }
 }

@@ -61,6 +61,15 @@ public final class Linear {
         return adapter.isPresent() && !Lora.isOff() ? adapter.get().addTo(y, x) : y;
     }
 
+    /// The sum of the cross entropies of the rows of y as logits: x (N, in), targets (N) I64, result (). Where y is no
+    /// more than x W^T, it is never held whole.
+    public Tensor crossEntropySum(Tensor x, Tensor targets, long ignoreIndex) {
+        boolean plain = bias.isEmpty() && (adapter.isEmpty() || Lora.isOff());
+        return plain
+                ? Functional.linearCrossEntropy(x, transposed ? weight.t() : weight, targets, ignoreIndex)
+                : Functional.crossEntropy(forward(x), targets, ignoreIndex).sum();
+    }
+
     /// The matrix (out, in) that x is multiplied by, its adapter included.
     Tensor weight() {
         Tensor w = transposed ? weight.t() : weight;

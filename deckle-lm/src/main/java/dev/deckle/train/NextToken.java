@@ -11,7 +11,6 @@ import dev.deckle.memory.Workspace;
 import dev.deckle.models.CausalLm;
 import dev.deckle.nn.Pass;
 import dev.deckle.random.Generator;
-import dev.deckle.tensor.Functional;
 import dev.deckle.tensor.Tensor;
 import dev.deckle.tokenizer.Tokenizer;
 import dev.deckle.zero.Partition;
@@ -76,9 +75,8 @@ final class NextToken implements Task {
 
     /// The sum of the losses of all tokens of a batch.
     private Tensor lossSum(Batch batch, Pass pass) {
-        Tensor logits = model.forward(ids(batch.inputs(), batch), pass); // (B, T, V)
-        Tensor targets = ids(batch.targets(), batch).reshape(-1); // (B*T)
-        return Functional.crossEntropy(logits.reshape(-1, logits.dim(-1)), targets, NO_TARGET).sum();
+        Tensor hidden = model.hidden(ids(batch.inputs(), batch), pass); // (B, T, hidden_size)
+        return model.lossSum(hidden, ids(batch.targets(), batch), NO_TARGET);
     }
 
     private static Tensor ids(int[] ids, Batch batch) {

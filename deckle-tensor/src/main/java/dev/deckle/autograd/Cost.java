@@ -28,6 +28,7 @@ public record Cost(long flops, long bytes) {
             case Op.Rope _ -> new Cost(3 * n, moved(op, y));
             case Op.SwiGlu _ -> new Cost(4 * n, moved(op, y));
             case Op.CrossEntropy(Tensor logits, _, _, _) -> new Cost(3 * logits.numel(), logits.bytes() + y.bytes());
+            case Op.LinearCrossEntropy l -> linearCrossEntropy(l);
             case Op.Attention a -> attention(a, y);
             case Op.PagedAttention a -> attention(a, y);
         };
@@ -39,9 +40,18 @@ public record Cost(long flops, long bytes) {
         Cost c = of(op, y);
         return switch (op) {
             case Op.MatMul _, Op.Linear _ -> new Cost(2 * c.flops, 2 * c.bytes);
+            case Op.LinearCrossEntropy(Tensor x, Tensor weight, _, _, _, _) -> new Cost(x.numel() + weight.numel(),
+                    2 * (x.bytes() + weight.bytes())); // the products were made on the way there
             case Op.Attention _ -> new Cost(5 * c.flops / 2, 2 * c.bytes);
             default -> new Cost(2 * c.flops, c.flops == 0 && c.bytes == 0 ? 0 : 2 * c.bytes);
         };
+    }
+
+    private static Cost linearCrossEntropy(Op.LinearCrossEntropy l) {
+        long logits = (long) l.x().dim(0) * l.weight().dim(0);
+        int products = 1 + (l.xGrad().isPresent() ? 1 : 0) + (l.weightGrad().isPresent() ? 1 : 0);
+        return new Cost(2 * logits * l.x().dim(1) * products + 3 * logits, products * (l.x().bytes()
+                + l.weight().bytes()));
     }
 
     private static Cost attention(Op.Attention a, Tensor y) {

@@ -42,6 +42,9 @@ public final class Definitions {
                 Tensor loss = softmax(logits, true).gather(1, safe).squeeze(1).neg();
                 yield Optional.of(loss.where(counted, Tensor.zeros(loss.dtype(), Shape.of(1))));
             }
+            case Op.LinearCrossEntropy l -> Optional.of(Functional
+                    .crossEntropy(Functional.linear(l.x(), l.weight(), Optional.empty()), l.targets(), l.ignoreIndex())
+                    .sum());
             case Op.Attention a -> Optional.of(attention(a));
             case Op.PagedAttention a -> Optional.of(attention(gathered(a)));
         };

@@ -89,6 +89,10 @@ final class Gradients {
             case Op.SwiGlu(Tensor gate, Tensor up) -> each(sink, List.of(gate, up), Pointwise.swigluGrad(gate, up, g));
             case Op.CrossEntropy(Tensor logits, Tensor targets, long ignore, Tensor lse) -> sink.add(logits,
                     Loss.crossEntropyGrad(logits, targets, ignore, lse, g));
+            case Op.LinearCrossEntropy l -> {
+                l.xGrad().ifPresent(d -> sink.addKept(l.x(), d, g));
+                l.weightGrad().ifPresent(d -> sink.addKept(l.weight(), d, g));
+            }
             case Op.Attention a -> each(sink, a.inputs(), Attend.backward(a, y, g));
             case Op.PagedAttention _ -> throw new AssertionError("attention over blocks is never recorded");
         }

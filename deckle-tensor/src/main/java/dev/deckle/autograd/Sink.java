@@ -82,6 +82,18 @@ final class Sink {
         }
     }
 
+    /// Adds d g to the gradient of x, where d is what an operation kept for that and held once; g is a scalar. d is
+    /// given up: where it lives in a step, its memory serves the sum or is free.
+    void addKept(Tensor x, Tensor d, Tensor g) {
+        if (d.storage().temporary()) {
+            Pointwise.binaryInto(BinaryFn.MUL, d, g, d);
+            add(x, d);
+        } else {
+            add(x, d.mul(g));
+        }
+        d.storage().release(SPENT);
+    }
+
     private static void multiply(Tensor x, Tensor c, Tensor a, Tensor b, boolean accumulate) {
         if (x.dtype() == DType.BF16) {
             Product.roundedInto(c, a, b, accumulate);

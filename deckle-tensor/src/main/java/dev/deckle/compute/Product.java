@@ -61,6 +61,15 @@ public final class Product {
         Reference.reachabilityFence(c);
     }
 
+    /// c = dy^T x, or c += dy^T x: the gradient of a weight of type `t`, before it is rounded to that.
+    public static void weightGradInto(Tensor c, DType t, Tensor dy, Tensor x, boolean accumulate) {
+        if (t == DType.BF16) {
+            rounded(c, dy.t(), x, accumulate);
+        } else {
+            into(c, dy.t(), x, accumulate);
+        }
+    }
+
     /// c = a b, or c += a b, with a and b of F32 rounded to BF16: the gradient of weights of BF16. c is of F32, or of
     /// BF16: then the products of some of its rows at a time are added up in F32, in memory that is given back before
     /// this returns, and rounded once.

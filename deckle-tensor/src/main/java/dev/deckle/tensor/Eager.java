@@ -81,6 +81,7 @@ final class Eager {
             case Op.SwiGlu(Tensor gate, Tensor up) -> Pointwise.swiglu(gate, up);
             case Op.CrossEntropy(Tensor logits, Tensor targets, long ignore, Tensor lse) -> Loss.crossEntropy(logits,
                     targets, ignore, lse);
+            case Op.LinearCrossEntropy l -> Loss.linearCrossEntropy(l);
             case Op.Attention a -> Attend.forward(a);
             case Op.PagedAttention a -> Attend.forward(a);
         };

@@ -58,6 +58,24 @@ public final class Functional {
         return Eager.run(new Op.CrossEntropy(logits, targets, ignoreIndex, lse));
     }
 
+    /// The sum of [#crossEntropy] over the rows of `x weight^T`: x (N, D), weight (C, D), targets (N) I64, result ().
+    /// The logits, often the largest array of a step, are made some rows at a time and are gone at once, also where a
+    /// gradient will be asked for. It costs what the definition does.
+    public static Tensor linearCrossEntropy(Tensor x, Tensor weight, Tensor targets, long ignoreIndex) {
+        return Eager.run(new Op.LinearCrossEntropy(x, weight, targets, ignoreIndex, forGradient(x),
+                forGradient(weight)));
+    }
+
+    /// Memory for what x's gradient will be made of, if there is to be one: held until it is.
+    private static Optional<Tensor> forGradient(Tensor x) {
+        if (!x.requiresGrad() || !NoGrad.recording()) {
+            return Optional.empty();
+        }
+        Tensor d = Tensor.empty(x.dtype() == DType.BF16 ? DType.F32 : x.dtype(), x.shape());
+        d.storage().retain();
+        return Optional.of(d);
+    }
+
     /// Scaled dot-product attention by online softmax (Dao 2023), memory linear in the length: query (B, H, T, D), key
     /// (B, G, S, D), value (B, G, S, E), H a multiple of G (query head h reads key head h / (H/G)).
     ///

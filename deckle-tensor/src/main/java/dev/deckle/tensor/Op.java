@@ -270,6 +270,19 @@ public sealed interface Op {
         }
     }
 
+    /// The sum of [CrossEntropy] over the rows of x weight^T, whose logits are made some rows at a time and never held
+    /// whole: x (N, D), weight (C, D), targets (N) I64, result (). Kept where they are wanted, instead of the logits:
+    /// the gradients of x and weight for a gradient of 1, which are computed on the way there, while the logits of
+    /// their rows still exist, and are used up by the way back (Hsu et al. 2024, "Liger Kernel").
+    record LinearCrossEntropy(
+            Tensor x, Tensor weight, Tensor targets, long ignoreIndex, Optional<Tensor> xGrad,
+            Optional<Tensor> weightGrad) implements Op {
+        @Override
+        public List<Tensor> inputs() {
+            return List.of(x, weight);
+        }
+    }
+
     /// softmax(query key^T scale + mask) value: query (B, H, T, D), key (B, G, S, D), value (B, G, S, E) with H a
     /// multiple of G; mask (additive, expands to (B, H, T, S)); where `causal`, query i sees keys up to i + S - T, and
     /// of these the last `window` only, if that is not 0. Kept: logSumExp (B, H, T).

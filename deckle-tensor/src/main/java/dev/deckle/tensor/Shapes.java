@@ -1,6 +1,7 @@
 package dev.deckle.tensor;
 
 import java.util.List;
+import java.util.Optional;
 import java.util.function.Supplier;
 
 /// The type and shape of every operation's result, and every complaint about operands that do not fit: each names the
@@ -87,14 +88,23 @@ final class Shapes {
             }
             case Op.CrossEntropy(Tensor logits, Tensor targets, _, _) -> {
                 require(logits.rank() == 2, op, logits, "must be (rows, classes)");
-                require(targets.dtype() == DType.I64 && targets.shape().equals(Shape.of(logits.dim(0))), op, targets,
-                        () -> "must be I64 of shape (" + logits.dim(0) + "), one target a row of logits "
-                                + logits.shape());
+                oneTarget(op, targets, logits.shape());
                 yield new Result(floating(op, logits).dtype(), Shape.of(logits.dim(0)));
+            }
+            case Op.LinearCrossEntropy l -> {
+                require(l.x().rank() == 2, op, l.x(), "must be (rows, width)");
+                Shape logits = linear(new Op.Linear(l.x(), l.weight(), Optional.empty())).shape();
+                oneTarget(op, l.targets(), logits);
+                yield new Result(floating(op, l.x()).dtype(), Shape.SCALAR);
             }
             case Op.Attention a -> attention(a);
             case Op.PagedAttention a -> pagedAttention(a);
         };
+    }
+
+    private static void oneTarget(Op op, Tensor targets, Shape logits) {
+        require(targets.dtype() == DType.I64 && targets.shape().equals(Shape.of(logits.dim(0))), op, targets,
+                () -> "must be I64 of shape (" + logits.dim(0) + "), one target a row of logits " + logits);
     }
 
     private static boolean namesEachOnce(List<Integer> order, int rank) {

@@ -209,6 +209,59 @@ class GradientTest {
     }
 
     @Test
+    void linearCrossEntropy() {
+        Tensor targets = Tensor.of(new long[] {6, -100, 0, 2, 2});
+        check(in -> Functional.linearCrossEntropy(in.get(0), in.get(1), targets, -100), leaf(5, 3), leaf(7, 3));
+        check(in -> Functional.linearCrossEntropy(in.get(0).mul(2), in.get(1).t(), targets, -100), leaf(5, 3),
+                leaf(3, 7)); // neither is a leaf
+        Tensor x = fixed(5, 3);
+        Tensor w = fixed(7, 3);
+        check(in -> Functional.linearCrossEntropy(in.get(0), w, targets, -100), leaf(5, 3));
+        check(in -> Functional.linearCrossEntropy(x, in.get(0), targets, -100), leaf(7, 3));
+    }
+
+    /// So many classes that their rows are made in parts, with the definition's values and gradients. In a step its
+    /// gradient is used up, and says so.
+    @Test
+    void linearCrossEntropyInParts() {
+        int n = 70;
+        int classes = 300_001;
+        Tensor rows = random.randn(n, 3);
+        Tensor weights = random.randn(classes, 3);
+        long[] ids = new long[n];
+        for (int i = 0; i < n; i++) {
+            ids[i] = i % 9 == 4 ? -100 : (long) i * 4_111;
+        }
+        Tensor targets = Tensor.of(ids);
+        double[] values = new double[2];
+        double[][] seen = new double[4][];
+        for (int fused = 0; fused < 2; fused++) {
+            Tensor x = rows.detach().requireGrad();
+            Tensor w = weights.detach().requireGrad();
+            try (Workspace _ = Workspace.open()) {
+                Tensor loss = fused == 1
+                        ? Functional.linearCrossEntropy(x, w, targets, -100)
+                        : Functional.crossEntropy(Functional.linear(x, w, Optional.empty()), targets, -100).sum();
+                values[fused] = loss.item();
+                loss.backward(Tensor.full(DType.F32, 0.3));
+                seen[2 * fused] = x.grad().toDoubles();
+                seen[2 * fused + 1] = w.grad().toDoubles();
+                if (fused == 1) {
+                    Tensor again = Tensor.full(DType.F32, 1);
+                    var e = assertThrows(IllegalStateException.class, () -> loss.backward(again));
+                    assertTrue(e.getMessage().contains("used up by backward()"), e.getMessage());
+                }
+            }
+        }
+        assertEquals(values[0], values[1], 1e-6 * values[0]);
+        for (int i = 0; i < 2; i++) {
+            for (int j = 0; j < seen[i].length; j++) {
+                assertEquals(seen[i][j], seen[2 + i][j], 1e-6, "operand " + i + " at " + j);
+            }
+        }
+    }
+
+    @Test
     void attention() {
         Map<String, int[]> sizes = new LinkedHashMap<>(); // B, H, G, T, S, D, E
         sizes.put("heads share keys", new int[] {2, 6, 2, 3, 5, 4, 3});
