@@ -5,6 +5,7 @@ import com.google.gson.JsonObject;
 import dev.deckle.kernel.Door;
 import dev.deckle.kernel.SelfTest;
 import dev.deckle.kernel.Team;
+import dev.deckle.tensor.DType;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
@@ -69,6 +70,15 @@ final class Doctor extends Verb {
                     r.backend().equals("scalar") ? "  SLOW: plain loops" : ""));
         }
         console.result("f64 runs in plain loops: it is there to check gradients with.");
+        console.result("");
+        console.result("training  " + training(door));
+    }
+
+    /// What `train` computes with unless told, and why.
+    private static String training(Door door) {
+        return door.forTraining() == DType.BF16
+                ? "in bf16 unless told (--dtype): this processor multiplies it, which is faster than f32 and learns as well"
+                : "in f32 unless told (--dtype): this processor does not multiply bf16 itself";
     }
 
     private static JsonObject json(Door door, List<SelfTest.Result> results) {
@@ -84,6 +94,7 @@ final class Doctor extends Verb {
             backends.add(each);
         }
         o.add("backends", backends);
+        o.addProperty("train_dtype", door.forTraining() == DType.BF16 ? "bf16" : "f32");
         JsonArray families = new JsonArray();
         for (SelfTest.Result r : results) {
             JsonObject each = new JsonObject();

@@ -1,5 +1,7 @@
 package dev.deckle.app;
 
+import dev.deckle.kernel.Door;
+import dev.deckle.tensor.DType;
 import dev.deckle.train.Launch;
 import dev.deckle.train.Pretraining;
 import dev.deckle.train.Run;
@@ -118,7 +120,8 @@ final class Train extends Verb {
     private Long seed;
 
     @Option(names = "--dtype", paramLabel = "TYPE",
-            description = "f32, or bf16: matrices in half precision, their masters in f32")
+            description = "f32, or bf16: matrices in half precision, their masters in f32, which are what is saved; "
+                    + "default: bf16 where the processor multiplies it (see doctor), else f32")
     private DataType dtype;
 
     @Option(names = "--ranks", paramLabel = "N",
@@ -196,7 +199,9 @@ final class Train extends Verb {
 
     private TrainOptions preset() {
         try {
-            return TrainOptions.preset(preset == null ? "small" : preset);
+            TrainOptions o = TrainOptions.preset(preset == null ? "small" : preset);
+            o.dtype = Door.current().forTraining() == DType.BF16 ? "bf16" : "f32";
+            return o;
         } catch (IllegalArgumentException e) {
             throw wrongUsage(e.getMessage());
         }

@@ -74,7 +74,7 @@ public record Checkpoint(Path folder, State state) {
         }
         try (Gathered whole = partition.gathered()) { // in the order in which the first rank writes them
             Set<String> made = adapted.map(Adapted::parameters).orElse(model.parameters().keySet());
-            made.stream().filter(partition.weights()::contains).forEach(whole::of);
+            made.stream().filter(partition.weights()::contains).map(n -> saved(n, task, partition)).forEach(whole::of);
             beside(model, partition).forEach(whole::of);
             partition.optimizerState().forEach(whole::of);
         }
@@ -93,7 +93,7 @@ public record Checkpoint(Path folder, State state) {
                 if (adapted.isPresent()) {
                     adapted.get().save(making, whole::of);
                 } else {
-                    saveModel(making, model.parameters(), partition.weights(), whole);
+                    saveModel(making, model.parameters(), task, partition, whole);
                 }
                 List<String> beside = beside(model, partition);
                 if (!beside.isEmpty()) {
@@ -134,13 +134,24 @@ public record Checkpoint(Path folder, State state) {
     }
 
     private static void saveModel(
-            Path making, Map<String, Tensor> parameters, Set<String> divided, Gathered whole) throws IOException {
+            Path making, Map<String, Tensor> parameters, Task task, Partition partition, Gathered whole)
+            throws IOException {
+        Set<String> divided = partition.weights();
         Safetensors.save(making.resolve(MODEL),
                 parameters.entrySet().stream()
-                        .map(e -> new Safetensors.Entry(e.getKey(), e.getValue().dtype(), e.getValue().shape()))
+                        .map(e -> new Safetensors.Entry(e.getKey(), divided.contains(e.getKey())
+                                ? whole.dtype(saved(e.getKey(), task, partition))
+                                : e.getValue().dtype(), e.getValue().shape()))
                         .toList(),
                 Map.of("format", "pt"),
-                e -> divided.contains(e.name()) ? whole.of(e.name()) : parameters.get(e.name()));
+                e -> divided.contains(e.name())
+                        ? whole.of(saved(e.name(), task, partition))
+                        : parameters.get(e.name()));
+    }
+
+    /// The name of what is written as a parameter.
+    private static String saved(String name, Task task, Partition partition) {
+        return task.savesMasters() ? partition.master(name) : name;
     }
 
     /// The newest checkpoint of a run folder whose state can be read.

@@ -79,6 +79,11 @@ final class NextToken implements Task {
         return model.lossSum(hidden, ids(batch.targets(), batch), NO_TARGET);
     }
 
+    @Override
+    public boolean savesMasters() {
+        return true;
+    }
+
     private static Tensor ids(int[] ids, Batch batch) {
         long[] wide = new long[ids.length];
         for (int i = 0; i < ids.length; i++) {

@@ -111,10 +111,8 @@ public final class Pretraining {
         CausalLm model = from.isPresent() ? Models.openTrainable(from.get().folder(), home)
                 : !options.init.isEmpty() ? Models.openTrainable(Path.of(options.init), home)
                         : Llama.create(options.model(tokenizer.vocabularySize()), end, options.seed, home);
-        if (options.dtype.equals("bf16")) {
-            model.configJson().remove("torch_dtype");
-            model.configJson().addProperty("dtype", "bfloat16");
-        }
+        model.configJson().remove("torch_dtype");
+        model.configJson().addProperty("dtype", "float32"); // of what is saved
         if (options.context > model.maxPositionEmbeddings()) {
             throw new IllegalArgumentException("--context " + options.context + ": the model takes at most "
                     + model.maxPositionEmbeddings() + " positions");

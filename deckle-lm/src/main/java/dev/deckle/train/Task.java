@@ -53,6 +53,12 @@ public interface Task {
         return Optional.empty();
     }
 
+    /// Whether the model that comes out is of F32 throughout, whatever its layers compute with: nothing that it has
+    /// learned is rounded away. Else it has the types that it was opened with.
+    default boolean savesMasters() {
+        return false;
+    }
+
     /// Of all data: a run goes on with the same only.
     long checksum();
 

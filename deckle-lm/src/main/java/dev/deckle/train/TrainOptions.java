@@ -77,7 +77,7 @@ public final class TrainOptions {
     /// What of the model's state is divided among the ranks: ZeRO's stage, 0 to 3.
     public int zero;
 
-    /// What layers compute with: f32, or bf16 for matrices, whose masters are then kept in F32.
+    /// What layers compute with: f32, or bf16 for matrices, whose masters are then kept in F32 and are what is saved.
     public String dtype = "f32";
 
     /// A folder for files that hold the optimizer's state in place of memory; empty for memory.

@@ -346,6 +346,12 @@ public final class Partition implements ParameterHome, OpObserver, AutoCloseable
         return Collections.unmodifiableSet(optimizerState.keySet());
     }
 
+    /// The name of what a parameter is rounded from, where it is BF16 and learns; else its own.
+    public String master(String name) {
+        String master = name + Region.Kind.MASTER.suffix();
+        return optimizerState.containsKey(master) ? master : name;
+    }
+
     /// To read parameters and state whole, whatever each rank keeps of them.
     public Gathered gathered() {
         units.forEach(u -> u.await(this::await));

@@ -82,6 +82,12 @@ public final class Door {
         };
     }
 
+    /// What to train matrices in on this machine: BF16 where its processor multiplies that, else F32. With masters of
+    /// F32 both learn alike, so speed decides (docs/performance.md).
+    public DType forTraining() {
+        return bf16.multipliesHalves() ? DType.BF16 : DType.F32;
+    }
+
     /// Every backend that was asked, with its fate, in the order of asking.
     public List<Backend> backends() {
         return backends;

@@ -32,6 +32,12 @@ public interface Kernels {
 
     boolean supports(Family family, DType t);
 
+    /// Whether the processor multiplies numbers of BF16 itself. Where it does not, their products are made of those of
+    /// floats, and are no faster.
+    default boolean multipliesHalves() {
+        return false;
+    }
+
     /// What it runs on, in a line for `doctor`.
     default String describe() {
         return name();

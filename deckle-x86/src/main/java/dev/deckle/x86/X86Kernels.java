@@ -67,6 +67,11 @@ final class X86Kernels implements Kernels {
     }
 
     @Override
+    public boolean multipliesHalves() {
+        return halves.code().isPresent();
+    }
+
+    @Override
     public void matmul(
             DType t, int m, int n, int k,
             long a, long ars, long acs, long b, long brs, long bcs, long c, long crs, boolean accumulate, Team team) {
