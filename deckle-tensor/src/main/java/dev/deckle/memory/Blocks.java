@@ -1,6 +1,7 @@
 package dev.deckle.memory;
 
 import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
@@ -18,8 +19,27 @@ final class Blocks {
 
     private record Block(long address, long size) {}
 
+    /// Addresses that belong together, used from the start on. One is enough where the system gives memory as it is
+    /// touched; elsewhere each is a chunk.
+    private static final class Region {
+        final MemorySegment memory;
+        long used;
+
+        Region(MemorySegment memory) {
+            this.memory = memory;
+        }
+
+        long end() {
+            return memory.address() + used;
+        }
+
+        long left() {
+            return memory.byteSize() - used;
+        }
+    }
+
     private final Arena arena = Arena.ofShared();
-    private final List<Block> chunks = new ArrayList<>();
+    private final List<Region> regions = new ArrayList<>();
     private final TreeSet<Block> free =
             new TreeSet<>(Comparator.comparingLong(Block::size).thenComparingLong(Block::address));
     private final Map<Long, Block> freeByStart = new HashMap<>();
@@ -72,7 +92,7 @@ final class Blocks {
         free.clear();
         freeByStart.clear();
         freeByEnd.clear();
-        chunks.forEach(this::add);
+        regions.forEach(r -> add(new Block(r.memory.address(), r.used)));
         used = 0;
     }
 
@@ -84,17 +104,38 @@ final class Blocks {
         return used;
     }
 
+    /// More memory at the top, joined with what is free there, for a block of `size`.
     private Block grow(long size) {
-        long bytes = Math.max(size, CHUNK);
+        long missing = Pages.roundUp(size - topFree());
         try {
-            Block b = new Block(Pages.allocate(arena, bytes).address(), bytes);
-            chunks.add(b);
-            reserved += bytes;
-            add(b);
-            return b;
+            if (regions.isEmpty() || missing > regions.getLast().left()) {
+                missing = Pages.roundUp(size);
+                regions.add(new Region(Pages.reserve(arena, Math.max(size, CHUNK))));
+            } else {
+                Pages.require(missing);
+            }
         } catch (OutOfMemoryError e) {
-            throw new OutOfMemoryError(refusal(reserved + bytes, "step"));
+            throw new OutOfMemoryError(refusal(reserved + missing, "step"));
         }
+        Region r = regions.getLast();
+        long more = Math.min(missing, r.left());
+        long at = r.end();
+        r.used += more;
+        reserved += more;
+        Block below = freeByEnd.get(at);
+        Block b = new Block(at, more);
+        if (below != null && at > r.memory.address()) {
+            remove(below);
+            b = new Block(below.address, below.size + more);
+        }
+        add(b);
+        return b;
+    }
+
+    /// What is free at the end of what is used of the last region.
+    private long topFree() {
+        Block top = regions.isEmpty() ? null : freeByEnd.get(regions.getLast().end());
+        return top == null ? 0 : top.size;
     }
 
     private void add(Block b) {
