@@ -78,7 +78,9 @@ final class Softmax {
             }
             float gr = Native.getFloat(g + 4 * r);
             Exp.map(logits + row, dlogits + row, classes, 1, -Native.getFloat(lse + 4 * r));
-            Elementwise.affine(dlogits + row, gr, 0, dlogits + row, classes);
+            if (gr != 1) {
+                Elementwise.affine(dlogits + row, gr, 0, dlogits + row, classes);
+            }
             long at = dlogits + row + 4 * target;
             Native.setFloat(at, Native.getFloat(at) - gr);
         }
