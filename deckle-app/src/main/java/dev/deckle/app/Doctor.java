@@ -77,7 +77,7 @@ final class Doctor extends Verb {
     /// What `train` computes with unless told, and why.
     private static String training(Door door) {
         return door.forTraining() == DType.BF16
-                ? "in bf16 unless told (--dtype): this processor multiplies it, which is faster than f32 and learns as well"
+                ? "in bf16 unless told (--dtype): this processor multiplies it itself, which is faster than f32"
                 : "in f32 unless told (--dtype): this processor does not multiply bf16 itself";
     }
 

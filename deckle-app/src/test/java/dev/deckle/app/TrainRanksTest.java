@@ -114,12 +114,12 @@ class TrainRanksTest {
 
     @Test
     void aRunIsResumedOnOtherRanksButNotInAnotherType() {
-        assertEquals(0, start("--steps 9 --save-every 3"), err());
+        assertEquals(0, start("--steps 9 --save-every 3 --dtype f32"), err());
         List<Double> one = losses();
         assertEquals(9, one.size());
         for (String layout : List.of("--ranks 3 --zero 3", "--ranks 2 --zero 1 --offload FOLDER/state")) {
             out.reset();
-            assertEquals(0, deckle(out, "train --data " + text + SMALL + "--steps 9 --out FOLDER/other-"
+            assertEquals(0, deckle(out, "train --data " + text + SMALL + "--steps 9 --dtype f32 --out FOLDER/other-"
                     + layout.length() + " " + layout), err());
             for (int i = 0; i < 9; i++) {
                 assertEquals(one.get(i), losses().get(i), 2e-4);
