@@ -24,6 +24,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -237,13 +238,23 @@ def train_all(a, folder):
     for seed in numbers:
         runs.start(seed)
     seeds = [{} for _ in numbers]
+    lock = threading.Lock()
+    if a.save and a.save.exists():
+        before = json.loads(a.save.read_text())
+        if any(len(r["losses"]) != a.steps for s in before for r in s.values()) or len(before) > a.seeds:
+            sys.exit(f"{a.save}: losses of other --steps or more --seeds: give another --save")
+        seeds[:len(before)] = before
 
     def way(seed, name):
-        seeds[seed - 1][name] = runs.way(name, seed, a.steps)
-        if a.save:
-            a.save.write_text(json.dumps(seeds))
+        if name in seeds[seed - 1]:
+            return
+        result = runs.way(name, seed, a.steps)
         if name == "Deckle f32":
-            runs.check(seed, seeds[seed - 1][name]["held_out"])
+            runs.check(seed, result["held_out"])
+        with lock:
+            seeds[seed - 1][name] = result
+            if a.save:
+                a.save.write_text(json.dumps(seeds))
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for job in [pool.submit(way, seed, name) for seed in numbers for name in reversed(WAYS)]:
@@ -358,7 +369,8 @@ def main():
     p.add_argument("--steps", type=int, default=1000)
     p.add_argument("--seeds", type=int, default=2)
     p.add_argument("--svg", help="draw the curves there")
-    p.add_argument("--save", type=pathlib.Path, help="keep all losses there, as JSON")
+    p.add_argument("--save", type=pathlib.Path,
+                   help="keep all losses there, as JSON; runs that are there already are not made again")
     p.add_argument("--load", type=pathlib.Path, help="in place of training: the losses of an earlier --save")
     java = os.environ.get("JAVA_HOME") or pathlib.Path(shutil.which("java") or "java").resolve().parents[1]
     p.add_argument("--jdk", type=pathlib.Path, default=java, help="with lib/src.zip; default: JAVA_HOME")
