@@ -114,4 +114,5 @@ def main():
         "tok_per_s": round(batch * context / statistics.median(seconds[4:]), 1)}))
 
 
-main()
+if __name__ == "__main__":
+    main()
