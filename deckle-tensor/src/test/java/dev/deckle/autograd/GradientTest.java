@@ -1,5 +1,6 @@
 package dev.deckle.autograd;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -9,6 +10,7 @@ import dev.deckle.memory.Workspace;
 import dev.deckle.random.Generator;
 import dev.deckle.tensor.DType;
 import dev.deckle.tensor.Functional;
+import dev.deckle.tensor.Op;
 import dev.deckle.tensor.Shape;
 import dev.deckle.tensor.Tensor;
 import java.util.ArrayList;
@@ -257,6 +259,37 @@ class GradientTest {
         for (int i = 0; i < 2; i++) {
             for (int j = 0; j < seen[i].length; j++) {
                 assertEquals(seen[i][j], seen[2 + i][j], 1e-6, "operand " + i + " at " + j);
+            }
+        }
+    }
+
+    /// So long that there are several tiles and blocks of queries, some with keys that begin inside a tile: against the
+    /// definition, whose gradients the tests above check.
+    @Test
+    void attentionOverTiles() {
+        int t = 290;
+        int s = 330;
+        Tensor q = fixed(1, 4, t, 3);
+        Tensor k = fixed(1, 2, s, 3);
+        Tensor v = fixed(1, 2, s, 5);
+        Tensor weights = fixed(1, 4, t, 5);
+        for (int window : new int[] {0, 70}) {
+            double[][] gradients = new double[6][];
+            for (int fused = 0; fused < 2; fused++) {
+                List<Tensor> in = List.of(q.detach().requireGrad(), k.detach().requireGrad(),
+                        v.detach().requireGrad());
+                var op = new Op.Attention(in.get(0), in.get(1), in.get(2), Optional.empty(), true, window, 0.6,
+                        Tensor.empty(DType.F64, Shape.of(1, 4, t)));
+                Tensor y = fused == 1
+                        ? Functional.attention(in.get(0), in.get(1), in.get(2), Optional.empty(), true, window, 0.6)
+                        : Definitions.of(op).orElseThrow();
+                y.mul(weights).sum().backward();
+                for (int i = 0; i < 3; i++) {
+                    gradients[3 * fused + i] = in.get(i).grad().toDoubles();
+                }
+            }
+            for (int i = 0; i < 3; i++) {
+                assertArrayEquals(gradients[i], gradients[3 + i], 1e-12, "operand " + i + ", window " + window);
             }
         }
     }
