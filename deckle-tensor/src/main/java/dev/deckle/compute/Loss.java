@@ -11,8 +11,8 @@ import dev.deckle.tensor.Tensor;
 
 /// Softmax cross entropy by row, without storing probabilities.
 public final class Loss {
-    /// So many logits exist at once, beside those of one row: 64 MB of F32. The sum of the
-    /// weight's gradient is read and written once for each of their parts.
+    /// So many logits exist at once, beside those of one row: 64 MB of F32. The sum of the weight's gradient
+    /// is read and written once for each of their parts.
     private static final long LOGITS = 1 << 24;
 
     private Loss() {}

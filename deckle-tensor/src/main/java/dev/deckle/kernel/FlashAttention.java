@@ -308,7 +308,6 @@ public final class FlashAttention {
     private void backward(
             Shape s, int b, int kv, int j, View q, View k, View v, long lse, long deltas, View dout,
             View dq, View dk, View dv) {
-        DType t = s.t;
         int cols = Math.min(KEY_BLOCK, s.keys - j);
         Tile tile = Tile.of(s);
         gather(s, k, b, kv, j, cols, s.dim, tile.k);

@@ -33,7 +33,7 @@ public interface Kernels {
     boolean supports(Family family, DType t);
 
     /// Whether the processor multiplies numbers of BF16 itself. Where it does not, their products are made of those of
-    /// floats, and are no faster.
+    /// floats.
     default boolean multipliesHalves() {
         return false;
     }
