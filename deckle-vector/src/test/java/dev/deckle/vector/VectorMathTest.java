@@ -3,6 +3,7 @@ package dev.deckle.vector;
 import static dev.deckle.tensor.DType.F32;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.deckle.kernel.Kernels;
 import dev.deckle.kernel.Native;
 import dev.deckle.kernel.UnaryFn;
 import java.lang.foreign.Arena;
@@ -18,6 +19,10 @@ class VectorMathTest {
     @ParameterizedTest
     @CsvSource({"EXP, 1.1", "LOG, 1.3", "TANH, 3", "ERF, 2.5", "SIGMOID, 2.5"})
     void errorInUlp(UnaryFn f, double bound) {
+        Twin.BACKENDS.forEach(k -> check(k, f, bound));
+    }
+
+    private static void check(Kernels kernels, UnaryFn f, double bound) {
         double worst = 0;
         float at = 0;
         try (Arena arena = Arena.ofConfined()) {
@@ -27,7 +32,7 @@ class VectorMathTest {
                 for (int i = 0; i < CHUNK; i++, bits += STEP) {
                     Native.setInt(x + 4 * i, (int) bits);
                 }
-                Twin.VECTOR.unary(F32, f, x, y, CHUNK);
+                kernels.unary(F32, f, x, y, CHUNK);
                 for (int i = 0; i < CHUNK; i++) {
                     float argument = Native.getFloat(x + 4 * i);
                     double error = error(f.of(argument), Native.getFloat(y + 4 * i));
@@ -38,7 +43,7 @@ class VectorMathTest {
                 }
             }
         }
-        assertTrue(worst <= bound, f + " is wrong by " + worst + " ulp at " + at);
+        assertTrue(worst <= bound, kernels.describe() + ": " + f + " is wrong by " + worst + " ulp at " + at);
     }
 
     private static double error(double expected, float found) {

@@ -1,6 +1,7 @@
 package dev.deckle.x86;
 
 import java.util.Arrays;
+import java.util.Set;
 
 /// A small x86-64 assembler: the instructions that the kernels use and no others.
 ///
@@ -39,15 +40,47 @@ final class Asm {
     static final Op VMASKMOVPS = new Op(2, 1, 0, 0x2C);
     static final Op VMASKMOVPS_STORE = new Op(2, 1, 0, 0x2E);
     static final Op VBROADCASTSS = new Op(2, 1, 0, 0x18, 4);
+    /// To memory and to a register: the first number of a vector of 128 bits.
+    static final Op VMOVSS_STORE = new Op(1, 2, 0, 0x11);
     static final Op VFMADD231PS = new Op(2, 1, 0, 0xB8);
+    static final Op VFMADD231PD = new Op(2, 1, 1, 0xB8);
+    static final Op VFMADDSUB231PS = new Op(2, 1, 0, 0xB6);
     /// Each lane of both operands is a pair of bf16: adds both products to the lane.
     static final Op VDPBF16PS = new Op(2, 2, 0, 0x52);
     static final Op VCVTNEPS2BF16 = new Op(2, 2, 0, 0x72);
     /// 16 bits to 32, with zeros.
     static final Op VPMOVZXWD = new Op(2, 1, 0, 0x33, 32);
+    /// 32 bits to 64, with zeros.
+    static final Op VPMOVZXDQ = new Op(2, 1, 0, 0x35, 32);
+    /// The low 16 bits of each 32, to memory. Only EVEX.
+    static final Op VPMOVDW = new Op(2, 2, 0, 0x33, 32);
+    /// 32 bits to 16, within each 128 bits.
+    static final Op VPACKUSDW = new Op(2, 1, 0, 0x2B);
+    static final Op VPERMQ = new Op(3, 1, 1, 0x00);
     static final Op VPSLLD = new Op(1, 1, 0, 0x72);
+    static final Op VPSLLQ = new Op(1, 1, 1, 0x73);
     static final Op VPORD = new Op(1, 1, 0, 0xEB);
+    static final Op VPADDD = new Op(1, 1, 0, 0xFE);
+    static final Op VPSUBD = new Op(1, 1, 0, 0xFA);
+    static final Op VCVTDQ2PS = new Op(1, 0, 0, 0x5B);
+    static final Op VCVTPS2PD = new Op(1, 0, 0, 0x5A, 32);
+    static final Op VADDPD = new Op(1, 1, 1, 0x58);
     static final Op VADDPS = new Op(1, 0, 0, 0x58);
+    static final Op VMULPS = new Op(1, 0, 0, 0x59);
+    static final Op VSUBPS = new Op(1, 0, 0, 0x5C);
+    /// The second operand where one is NaN, as VMAXPS.
+    static final Op VMINPS = new Op(1, 0, 0, 0x5D);
+    static final Op VDIVPS = new Op(1, 0, 0, 0x5E);
+    static final Op VMAXPS = new Op(1, 0, 0, 0x5F);
+    static final Op VSQRTPS = new Op(1, 0, 0, 0x51);
+    static final Op VANDPS = new Op(1, 0, 0, 0x54);
+    static final Op VORPS = new Op(1, 0, 0, 0x56);
+    static final Op VCMPPS = new Op(1, 0, 0, 0xC2);
+    private static final Op VMOVAPS = new Op(1, 0, 0, 0x28);
+    private static final Op VBLENDVPS = new Op(3, 1, 0, 0x4A);
+    private static final Op VBLENDMPS = new Op(2, 1, 0, 0x65);
+    static final Op VSHUFPS = new Op(1, 0, 0, 0xC6);
+    static final Op VPERMILPS = new Op(3, 1, 0, 0x04);
     static final Op VHADDPS = new Op(1, 3, 0, 0x7C);
     static final Op VXORPS = new Op(1, 0, 0, 0x57);
     static final Op VUNPCKLPS = new Op(1, 0, 0, 0x14);
@@ -64,10 +97,17 @@ final class Asm {
     static final Op TILESTORED = new Op(2, 2, 0, 0x4B);
     static final Op TDPBF16PS = new Op(2, 2, 0, 0x5C);
 
+    /// Those whose operands may be exchanged.
+    static final Set<Op> COMMUTATIVE = Set.of(VADDPS, VMULPS, VANDPS, VORPS, VXORPS, VPADDD);
+
+    /// What an instruction without an immediate has in its place.
+    static final int NO_IMMEDIATE = -1;
     private static final int UNMASKED = 0;
     /// The mask register of AVX-512 that [#mask] sets, and its stand-in without AVX-512.
     private static final int K1 = 1;
-    private static final int MASK_VECTOR = 15;
+    static final int MASK_VECTOR = 15;
+    /// The mask register of AVX-512 that [#compare] sets.
+    private static final int K2 = 2;
 
     final Isa isa;
     private byte[] code = new byte[1 << 16];
@@ -177,10 +217,76 @@ final class Asm {
         }
     }
 
+    void immediate(int imm) {
+        if (imm != NO_IMMEDIATE) {
+            put(imm);
+        }
+    }
+
+    void move(int dst, int src) {
+        vector(VMOVAPS, dst, 0, src);
+    }
+
+    /// The instruction that computes `dst b + c` in place of `a b + dst`, for one of the latter.
+    static Op multiplying(Op adding) {
+        return new Op(adding.map, adding.prefix, adding.w, adding.code - 0x10, adding.unit);
+    }
+
+    /// Compares lanes of which [#blendCompared] will choose. Only for AVX-512.
+    void compare(int a, int b, int how) {
+        vector(VCMPPS, K2, a, b);
+        put(how);
+    }
+
+    void compare(int a, Mem b, int how) {
+        vector(VCMPPS, K2, a, b);
+        put(how);
+    }
+
+    void blendCompared(int dst, int no, int yes) {
+        vector(isa.bits(), VBLENDMPS, dst, no, yes, K2);
+    }
+
+    /// By the highest bit of each lane of `which`. Only without AVX-512.
+    void blend(int dst, int no, int yes, int which) {
+        vector(VBLENDVPS, dst, no, yes);
+        put(which << 4);
+    }
+
+    /// Lanes of the mask from `yes`, the others from `no`.
+    void blendByMask(int dst, int no, int yes) {
+        if (isa == Isa.AVX512) {
+            vector(isa.bits(), VBLENDMPS, dst, no, yes, K1);
+        } else {
+            blend(dst, no, yes, MASK_VECTOR);
+        }
+    }
+
+    /// The first lane.
+    void storeFirst(Mem dst, int src) {
+        vector(128, VMOVSS_STORE, src, 0, dst, UNMASKED);
+    }
+
+    /// The low 16 bits of each lane, beside each other; the others are 0.
+    void storeHalves(Mem dst, int src, int spare) {
+        if (isa == Isa.AVX512) {
+            vector(VPMOVDW, src, 0, dst);
+        } else {
+            vector(VPACKUSDW, spare, src, src);
+            vector(VPERMQ, spare, 0, spare);
+            put(0x08); // the first and the third quarter
+            vector(128, VMOVUPS_STORE, spare, 0, dst, UNMASKED);
+        }
+    }
+
     // ---- vectors of any width
 
     void vector(int bits, Op op, int reg, int v, int rm) {
-        prefix(bits, op, reg, v, rm >> 4 & 1, rm >> 3 & 1, UNMASKED);
+        vector(bits, op, reg, v, rm, UNMASKED);
+    }
+
+    private void vector(int bits, Op op, int reg, int v, int rm, int mask) {
+        prefix(bits, op, reg, v, rm >> 4 & 1, rm >> 3 & 1, mask);
         registers(reg, rm);
     }
 
@@ -325,6 +431,20 @@ final class Asm {
         } else {
             put32(imm);
         }
+    }
+
+    void and(Reg dst, int imm) {
+        general(0x83, 4, dst);
+        put(imm);
+    }
+
+    void shiftRight(Reg dst, int bits) {
+        general(0xC1, 5, dst);
+        put(bits);
+    }
+
+    void sub(Reg dst, Mem src) {
+        general(0x2B, dst.ordinal(), src);
     }
 
     void dec(Reg r) {

@@ -38,9 +38,9 @@ final class HalfProduct {
             try (Arena arena = Arena.ofConfined()) {
                 Operand left = aRows || aColumns
                         ? left(aRows, a, ars, acs)
-                        : left(true, X86Kernels.gather(arena, a, ars, acs, m, k), k, 1);
+                        : left(true, Products.gather(arena, a, ars, acs, m, k), k, 1);
                 Operand right = bPairs || bColumns ? right(from, bPairs, b, brs, bcs)
-                        : floats ? right(from, false, X86Kernels.gather(arena, b, brs, bcs, k, n), n, 1)
+                        : floats ? right(from, false, Products.gather(arena, b, brs, bcs, k, n), n, 1)
                                 : right(from, true, gather(arena, b, brs, bcs, n, k), 1, 2L * steps);
                 multiply(new Product(code, m, n, steps, k % 2 != 0, left, right, c, 4 * crs, accumulate, team));
             }

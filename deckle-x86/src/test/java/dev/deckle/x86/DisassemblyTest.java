@@ -7,21 +7,27 @@ import static org.junit.jupiter.api.Assumptions.abort;
 
 import dev.deckle.x86.Asm.Mem;
 import dev.deckle.x86.Asm.Reg;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.lang.reflect.Field;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /// Every emitted kernel, read back by another program: the bytes are checked on machines that cannot run them too.
 class DisassemblyTest {
@@ -94,6 +100,64 @@ class DisassemblyTest {
             assertEquals(count(body, "push"), count(body, "pop"), entry.name());
             boolean anyWide = body.stream().anyMatch(i -> i.operands.contains("zmm"));
             assertEquals(wide, anyWide, entry.name() + " has the registers of its instruction set");
+        }
+    }
+
+    /// All that is made of formulas: real instructions of the instruction set at hand, and no others.
+    @ParameterizedTest
+    @EnumSource
+    void everyRoutineHasTheInstructionsOfItsSet(Isa isa) throws Exception {
+        List<Code.Entry> entries = new ArrayList<>();
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        for (var each : routines(isa).entrySet()) {
+            Routine.Emitted e = each.getValue().emitted();
+            int start = bytes.size();
+            bytes.write(e.bytes(), 0, e.end());
+            entries.add(new Code.Entry(each.getKey(), start, bytes.size()));
+        }
+        assertTrue(entries.size() > 70, entries.toString());
+        TreeMap<Integer, Instruction> all = disassemble(entries, bytes.toByteArray());
+        boolean wide = isa == Isa.AVX512;
+        for (Code.Entry entry : entries) {
+            List<Instruction> body = List.copyOf(all.subMap(entry.start(), entry.end()).values());
+            assertEquals("ret", body.getLast().name, entry.name());
+            expect(entry, body, "ret", 1);
+            expect(entry, body, "vzeroupper", 1);
+            assertEquals(count(body, "push"), count(body, "pop"), entry.name());
+            String operands = body.stream().map(Instruction::operands).collect(Collectors.joining(" "));
+            assertEquals(wide, operands.contains("%zmm"), entry.name());
+            assertTrue(wide || !operands.contains("%k"), entry.name() + " has masks without AVX-512");
+            // a jump lands on an instruction of the same routine
+            for (Instruction i : body) {
+                if (i.name.startsWith("j")) {
+                    int target = Integer.parseInt(i.operands.substring(2), 16);
+                    assertTrue(target >= entry.start() && target < entry.end() && all.containsKey(target),
+                            entry.name());
+                }
+            }
+        }
+    }
+
+    /// By the class and the field that has them.
+    private static Map<String, Kernel> routines(Isa isa) throws IllegalAccessException {
+        Map<String, Kernel> all = new TreeMap<>();
+        for (Object family : List.of(new Elementwise(isa), new Reduce(isa), new Softmax(isa), new AttentionTile(isa),
+                new Norm(isa), new Rope(isa), new SwiGlu(isa), new Adam(isa))) {
+            for (Field field : family.getClass().getDeclaredFields()) {
+                field.setAccessible(true);
+                collect(family.getClass().getSimpleName() + "." + field.getName(), field.get(family), all);
+            }
+        }
+        return all;
+    }
+
+    private static void collect(String name, Object of, Map<String, Kernel> all) {
+        switch (of) {
+            case Kernel k -> all.put(name, k);
+            case Kernel[] several -> IntStream.range(0, several.length)
+                    .forEach(i -> all.put(name + "[" + i + "]", several[i]));
+            case Map<?, ?> map -> map.forEach((key, value) -> collect(name + "." + key, value, all));
+            default -> {}
         }
     }
 
