@@ -15,5 +15,9 @@ module dev.deckle.app {
     requires org.jline.terminal;
     requires xchart;
 
+    uses dev.deckle.kernel.KernelProvider;
+
+    provides dev.deckle.kernel.KernelProvider with dev.deckle.app.VectorModule;
+
     opens dev.deckle.app to info.picocli;
 }

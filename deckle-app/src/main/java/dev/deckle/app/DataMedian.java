@@ -96,7 +96,7 @@ final class DataMedian extends Verb {
             o.addProperty("bytes_per_second", bytesPerSecond());
             o.addProperty("memory_bytes", result.memory());
             o.addProperty("max_heap_bytes", Runtime.getRuntime().maxMemory());
-            ResidentPeak.bytes().ifPresent(peak -> o.addProperty("peak_resident_bytes", peak));
+            ThisProcess.peakBytes().ifPresent(peak -> o.addProperty("peak_resident_bytes", peak));
             return o;
         }
 
@@ -108,7 +108,7 @@ final class DataMedian extends Verb {
             console.result(String.format(Locale.ROOT, "%d %s in %.1f s, %.2f GB/s; %,.2f MB for counters and numbers, "
                     + "at most %,.0f MB of Java heap%s", result.passes(), result.passes() == 1 ? "pass" : "passes",
                     seconds, bytesPerSecond() * 1e-9, result.memory() * 1e-6, Runtime.getRuntime().maxMemory() * 1e-6,
-                    ResidentPeak.bytes().stream()
+                    ThisProcess.peakBytes().stream()
                             .mapToObj(p -> String.format(Locale.ROOT, ", %,.0f MB for the whole process",
                                     p * 1e-6))
                             .findFirst().orElse("")));

@@ -70,8 +70,6 @@ final class GlobalOptions {
         }
         if (noVector) {
             System.setProperty("deckle.vector", "false");
-        } else {
-            VectorModule.attach();
         }
     }
 }

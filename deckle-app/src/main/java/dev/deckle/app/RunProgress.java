@@ -147,7 +147,7 @@ final class RunProgress implements TrainListener {
                 Workspace.highWaterMark() / 1e6));
         lines.add(String.format("%s%,.1f MB models and what trains them, %,.1f MB held for activations, %,.1f MB Java "
                 + "heap; %d threads",
-                ResidentPeak.bytes().stream()
+                ThisProcess.peakBytes().stream()
                         .mapToObj(b -> String.format("peak %,.1f MB resident: ", b / 1e6))
                         .findFirst()
                         .orElse("this process: "),

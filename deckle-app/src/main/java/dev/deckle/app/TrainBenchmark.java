@@ -13,13 +13,12 @@ import dev.deckle.tensor.Tensor;
 
 import dev.deckle.zero.Partition;
 import dev.deckle.zero.Stage;
-import java.time.Duration;
-import java.time.Instant;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.OptionalDouble;
 
 /// Training steps as a run makes them, on random tokens: forward, backward, clipping and AdamW.
 final class TrainBenchmark {
@@ -62,7 +61,7 @@ final class TrainBenchmark {
                 AdamW optimizer = partition.optimizer(new AdamW.Options(0.9, 0.999, 1e-8, 0.01))) {
             Steps steps = new Steps(partition, model, optimizer, profile);
             double first = steps.next();
-            double ready = secondsSinceStart();
+            OptionalDouble ready = ThisProcess.seconds();
             int warm = 1;
             for (long start = System.nanoTime(); warm < LEAST_WARM_UP
                     || warm < WARM_UP && System.nanoTime() - start < WARM_UP_SECONDS * 1e9; warm++) {
@@ -80,8 +79,8 @@ final class TrainBenchmark {
             Map<String, Number> more = new LinkedHashMap<>();
             more.put("parameters", model.parameterCount());
             more.put("warm_up_steps", warm);
-            more.put("first_step_s", Math.round(ready * 100) / 100.0);
-            ResidentPeak.bytes().ifPresent(b -> more.put("peak_mb", b >> 20));
+            ready.ifPresent(s -> more.put("first_step_s", Math.round(s * 100) / 100.0));
+            ThisProcess.peakBytes().ifPresent(b -> more.put("peak_mb", b >> 20));
             return new Benchmarks.Figure("train", more, size.batch * size.context / Benchmarks.median(seconds),
                     "tok_per_s");
         }
@@ -122,15 +121,6 @@ final class TrainBenchmark {
             seconds = (System.nanoTime() - start) / 1e9;
             return loss;
         }
-    }
-
-    /// Of this process.
-    private static double secondsSinceStart() {
-        return ProcessHandle.current()
-                .info()
-                .startInstant()
-                .map(start -> Duration.between(start, Instant.now()).toMillis() / 1e3)
-                .orElse(Double.NaN);
     }
 
     private Tensor loss(Llama model, Tensor x, Tensor y, Generator random, StepProfile profile) {

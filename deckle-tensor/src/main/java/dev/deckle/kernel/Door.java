@@ -12,9 +12,10 @@ import java.util.function.Supplier;
 
 /// Which kernels run: the one place where a backend is chosen.
 ///
-/// Providers are asked once, in the order of their priority; each either opens or says why not, and both are kept for
-/// `deckle doctor`. For each family the first open backend that supports it serves; the scalar definition comes last
-/// and supports everything, which the report says loudly, so that slow code never runs silently.
+/// Providers are asked in the order of their priority, each once, and not before one is needed that those above it do
+/// not have; each either opens or says why not, and both are kept for `deckle doctor`. For each family the first open
+/// backend that supports it serves; the scalar definition comes last and supports everything, which the report says
+/// loudly, so that slow code never runs silently.
 ///
 /// `-Ddeckle.x86=false` and `-Ddeckle.vector=false` leave a backend out.
 public final class Door {
@@ -24,21 +25,36 @@ public final class Door {
     private static final ScopedValue<Door> OVERRIDE = ScopedValue.newInstance();
 
     private static final class Holder {
-        static final Door DEFAULT = new Door(ask());
+        static final Door DEFAULT = new Door(candidates());
     }
 
-    private final List<Backend> backends;
-    private final Map<Family, Kernels> f32 = new EnumMap<>(Family.class);
-    private final Map<Family, Kernels> f64 = new EnumMap<>(Family.class);
-    private final Kernels bf16;
+    /// A backend that may not have been asked yet.
+    private static final class Candidate {
+        private final String name;
+        private final Supplier<Backend> question;
+        private Backend answer;
 
-    private Door(List<Backend> backends) {
-        this.backends = List.copyOf(backends);
+        Candidate(String name, Supplier<Backend> question) {
+            this.name = name;
+            this.question = question;
+        }
+
+        synchronized Backend ask() {
+            if (answer == null) {
+                answer = question.get();
+            }
+            return answer;
+        }
+    }
+
+    private final List<Candidate> candidates;
+    private final Map<Family, Kernels> f32 = new EnumMap<>(Family.class);
+
+    private Door(List<Candidate> candidates) {
+        this.candidates = List.copyOf(candidates);
         for (Family f : Family.values()) {
             f32.put(f, first(f, DType.F32));
-            f64.put(f, first(f, DType.F64));
         }
-        bf16 = first(Family.MATMUL, DType.BF16);
     }
 
     /// The kernels in force on this thread.
@@ -50,13 +66,14 @@ public final class Door {
     ///
     /// @throws IllegalArgumentException if one of them is not open on this machine, with its reason
     public static Door only(String... names) {
-        List<Backend> chosen = new ArrayList<>();
-        for (Backend b : Holder.DEFAULT.backends) {
-            if (List.of(names).contains(b.name)) {
+        List<Candidate> chosen = new ArrayList<>();
+        for (Candidate c : Holder.DEFAULT.candidates) {
+            if (List.of(names).contains(c.name)) {
+                Backend b = c.ask();
                 if (b.kernels.isEmpty()) {
                     throw new IllegalArgumentException("backend " + b.name + " does not run here: " + b.reason);
                 }
-                chosen.add(b);
+                chosen.add(c);
             }
         }
         if (!List.of(names).contains("scalar")) {
@@ -72,45 +89,46 @@ public final class Door {
 
     /// What runs a family of kernels for a type of number. BF16 has products only.
     public Kernels of(Family family, DType t) {
-        if (t == DType.BF16 && family == Family.MATMUL) {
-            return bf16;
+        boolean computes = t == DType.F32 || t == DType.F64 || t == DType.BF16 && family == Family.MATMUL;
+        if (!computes) {
+            throw new IllegalArgumentException(t + " is for storage only: cast to F32 to compute");
         }
-        return switch (t) {
-            case F32 -> f32.get(family);
-            case F64 -> f64.get(family);
-            default -> throw new IllegalArgumentException(t + " is for storage only: cast to F32 to compute");
-        };
+        return t == DType.F32 ? f32.get(family) : first(family, t);
     }
 
     /// What to train matrices in on this machine: BF16 where its processor multiplies that, else F32. With masters of
     /// F32 both learn alike, so speed decides (docs/performance.md).
     public DType forTraining() {
-        return bf16.multipliesHalves() ? DType.BF16 : DType.F32;
+        return of(Family.MATMUL, DType.BF16).multipliesHalves() ? DType.BF16 : DType.F32;
     }
 
-    /// Every backend that was asked, with its fate, in the order of asking.
+    /// Every backend, with its fate, in the order of asking; those that nobody has needed are asked now.
     public List<Backend> backends() {
-        return backends;
+        return candidates.stream().map(Candidate::ask).toList();
     }
 
     private Kernels first(Family f, DType t) {
-        return backends.stream()
-                .flatMap(b -> b.kernels.stream())
-                .filter(k -> k.supports(f, t))
-                .findFirst()
-                .orElseThrow();
+        for (Candidate c : candidates) {
+            Optional<Kernels> k = c.ask().kernels;
+            if (k.isPresent() && k.get().supports(f, t)) {
+                return k.get();
+            }
+        }
+        throw new AssertionError("the definition has all");
     }
 
-    private static Backend scalar() {
-        return new Backend("scalar", Optional.of(ScalarKernels.INSTANCE), "the definition of all others");
+    private static Candidate scalar() {
+        return new Candidate("scalar",
+                () -> new Backend("scalar", Optional.of(ScalarKernels.INSTANCE), "the definition of all others"));
     }
 
-    private static List<Backend> ask() {
-        List<Backend> found = new ArrayList<>();
+    private static List<Candidate> candidates() {
+        List<Candidate> found = new ArrayList<>();
         ServiceLoader.load(KernelProvider.class).stream()
                 .map(ServiceLoader.Provider::get)
                 .sorted(Comparator.comparingInt(KernelProvider::priority).reversed())
-                .forEach(p -> found.add(open(p)));
+                .filter(p -> found.stream().noneMatch(c -> c.name.equals(p.name()))) // one stands in for another
+                .forEach(p -> found.add(new Candidate(p.name(), () -> open(p))));
         found.add(scalar());
         return found;
     }

@@ -1,5 +1,7 @@
 package dev.deckle.random;
 
+import dev.deckle.kernel.Native;
+
 /// Normal numbers from pairs of uniform ones (Box and Muller 1958) in F32, to the last bit as PyTorch's vectorised path
 /// computes them: with the polynomials of Moshier's Cephes library for logarithm, sine and cosine, and with a fused
 /// multiply-add wherever a product is added to something. The exact functions would differ from it by up to three units
@@ -17,18 +19,28 @@ final class BoxMuller {
     private static final float[] COS = {2.443315711809948e-5f, -1.388731625493765e-3f, 4.166664568298827e-2f};
     private static final float[] SIN = {-1.9515295891e-4f, 8.3321608736e-3f, -1.6666654611e-1f};
 
-    /// The two numbers of a pair.
-    record Pair(float first, float second) {}
-
     private BoxMuller() {}
 
-    /// @param u1 uniform in (0, 1]: gives the radius
-    /// @param u2 uniform in [0, 1): gives the angle
-    static Pair of(float u1, float u2, float mean, float std) {
-        float radius = (float) Math.sqrt(-2 * log(u1));
-        float angle = TWO_PI * u2;
-        return new Pair(Math.fma(radius * trig(angle, true), std, mean),
-                Math.fma(radius * trig(angle, false), std, mean));
+    /// Two numbers uniform in [0, 1), the first for the radius and the second for the angle, become two normal ones in
+    /// their places. The angle from the nearest multiple of a half pi goes through the polynomials of cosine and sine,
+    /// and its octant says which is which.
+    ///
+    /// @param first its address, as `second`
+    static void replace(long first, long second, float mean, float std) {
+        float radius = (float) Math.sqrt(-2 * log(1 - Native.getFloat(first))); // of 0 never the logarithm
+        float angle = TWO_PI * Native.getFloat(second);
+        int octant = (int) (angle * FOUR_OVER_PI) + 1 & ~1;
+        float r = angle;
+        for (float part : QUARTER_PI) {
+            r = Math.fma(octant, part, r);
+        }
+        boolean swapped = (octant & 2) != 0;
+        float x = swapped ? sin(r) : cos(r);
+        float y = swapped ? cos(r) : sin(r);
+        float cosine = (octant - 2 & 4) == 0 ? -x : x;
+        float sine = (octant & 4) != 0 ? -y : y;
+        Native.setFloat(first, Math.fma(radius * cosine, std, mean));
+        Native.setFloat(second, Math.fma(radius * sine, std, mean));
     }
 
     /// The natural logarithm of a normal positive number: of its exponent, and by a polynomial of its mantissa, which
@@ -48,20 +60,6 @@ final class BoxMuller {
         y = Math.fma(y, z, e * LN2_LOW);
         y = Math.fma(z, -0.5f, y);
         return Math.fma(e, LN2_HIGH, m + y);
-    }
-
-    /// Cosine or sine of an angle from 0 to 2 pi: the angle from the nearest multiple of a half pi, by a polynomial of
-    /// either, as the octant says.
-    private static float trig(float x, boolean cosine) {
-        int octant = (int) (x * FOUR_OVER_PI) + 1 & ~1;
-        float r = x;
-        for (float part : QUARTER_PI) {
-            r = Math.fma(octant, part, r);
-        }
-        boolean swapped = (octant & 2) != 0;
-        boolean negative = cosine ? (octant - 2 & 4) == 0 : (octant & 4) != 0;
-        float y = cosine == swapped ? sin(r) : cos(r);
-        return negative ? -y : y;
     }
 
     private static float cos(float r) {

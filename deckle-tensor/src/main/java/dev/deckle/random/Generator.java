@@ -1,9 +1,12 @@
 package dev.deckle.random;
 
 import dev.deckle.compute.Elements;
+import dev.deckle.kernel.Native;
+import dev.deckle.kernel.Team;
 import dev.deckle.tensor.DType;
 import dev.deckle.tensor.Shape;
 import dev.deckle.tensor.Tensor;
+import java.lang.ref.Reference;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.stream.IntStream;
@@ -23,6 +26,10 @@ import java.util.stream.LongStream;
 public final class Generator {
     private static final int N = 624;
     private static final int M = 397;
+    /// Uniform numbers of which a block of normal ones is made.
+    private static final int BLOCK = 16;
+    /// Blocks that a thread makes at a time, once their numbers are drawn.
+    private static final int SHARE = 4096;
 
     private final int[] state = new int[N];
     private int next;
@@ -80,8 +87,8 @@ public final class Generator {
 
     private void twist() {
         for (int i = 0; i < N; i++) {
-            int y = state[i] & 0x80000000 | state[(i + 1) % N] & 0x7fffffff;
-            state[i] = state[(i + M) % N] ^ y >>> 1 ^ ((y & 1) == 0 ? 0 : 0x9908b0df);
+            int y = state[i] & 0x80000000 | state[i + 1 < N ? i + 1 : 0] & 0x7fffffff;
+            state[i] = state[i + M < N ? i + M : i + M - N] ^ y >>> 1 ^ ((y & 1) == 0 ? 0 : 0x9908b0df);
         }
         next = 0;
     }
@@ -120,9 +127,12 @@ public final class Generator {
     /// Fills an F32 tensor with numbers uniform in [low, high): `Tensor.uniform_`.
     public void uniform(Tensor t, double low, double high) {
         float width = (float) high - (float) low;
-        for (long i = 0; i < t.numel(); i++) {
-            Elements.set(DType.F32, t.address(), i, Math.fma(nextFloat(), width, (float) low)); // rounded once
+        long n = t.numel();
+        long at = t.address();
+        for (long i = 0; i < n; i++) {
+            Native.setFloat(at + 4 * i, Math.fma(nextFloat(), width, (float) low)); // rounded once
         }
+        Reference.reachabilityFence(t);
     }
 
     /// I64 integers in low..high-1: `torch.randint`.
@@ -250,33 +260,40 @@ public final class Generator {
     /// Fills an F32 tensor with normal numbers: `Tensor.normal_`. From 16 elements on PyTorch pairs the uniform numbers
     /// of blocks of 16; fewer it draws one by one.
     public void normal(Tensor t, double mean, double std) {
-        if (t.numel() < 16) {
+        if (t.numel() < BLOCK) {
             for (long i = 0; i < t.numel(); i++) {
                 Elements.set(DType.F32, t.address(), i, nextNormal() * std + mean);
             }
             return;
         }
         long n = t.numel();
-        for (long i = 0; i < n; i++) {
-            Elements.set(DType.F32, t.address(), i, nextFloat());
-        }
-        for (long i = 0; i + 16 <= n; i += 16) {
-            boxMuller(t.address(), i, (float) mean, (float) std);
-        }
-        if (n % 16 != 0) { // the last 16 are drawn anew, over what is there
-            for (long i = n - 16; i < n; i++) {
-                Elements.set(DType.F32, t.address(), i, nextFloat());
+        long at = t.address();
+        draw(at, n);
+        Team.shared().parallelFor(Math.toIntExact((n / BLOCK + SHARE - 1) / SHARE), task -> {
+            long end = Math.min(n / BLOCK, (task + 1L) * SHARE);
+            for (long block = (long) task * SHARE; block < end; block++) {
+                boxMuller(at + 4 * BLOCK * block, (float) mean, (float) std);
             }
-            boxMuller(t.address(), n - 16, (float) mean, (float) std);
+        });
+        if (n % BLOCK != 0) { // the last are drawn anew, over what is there
+            long last = at + 4 * (n - BLOCK);
+            draw(last, BLOCK);
+            boxMuller(last, (float) mean, (float) std);
+        }
+        Reference.reachabilityFence(t);
+    }
+
+    private void draw(long at, long n) {
+        for (long i = 0; i < n; i++) {
+            Native.setFloat(at + 4 * i, nextFloat());
         }
     }
 
-    private static void boxMuller(long address, long at, float mean, float std) {
-        for (long j = at; j < at + 8; j++) {
-            float u1 = 1 - (float) Elements.get(DType.F32, address, j); // never 0
-            BoxMuller.Pair z = BoxMuller.of(u1, (float) Elements.get(DType.F32, address, j + 8), mean, std);
-            Elements.set(DType.F32, address, j, z.first());
-            Elements.set(DType.F32, address, j + 8, z.second());
+    /// Normal numbers of a block of uniform ones, in their place.
+    private static void boxMuller(long block, float mean, float std) {
+        int half = BLOCK / 2;
+        for (int j = 0; j < half; j++) {
+            BoxMuller.replace(block + 4L * j, block + 4L * (half + j), mean, std);
         }
     }
 

@@ -7,7 +7,6 @@ import static dev.deckle.x86.Kernel.scalar;
 import dev.deckle.kernel.Native;
 import dev.deckle.kernel.NativeCall;
 import dev.deckle.kernel.Scratch;
-import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 
 /// AdamW, and the norm of gradients that it is told of.
@@ -17,12 +16,12 @@ final class Adam {
 
     private final Isa isa;
     private final Kernel update;
-    private final MemorySegment squares;
+    private final Function squares;
 
     Adam(Isa isa) {
         this.isa = isa;
         update = new Kernel(isa, Adam::update);
-        squares = Linux.executable(squares(isa));
+        squares = new Function(() -> squares(isa));
     }
 
     /// The scalars of a step are folded in double: in float 1 - 0.999 would be wrong in the fifth digit.
@@ -61,7 +60,7 @@ final class Adam {
         int lanes = isa.lanes / 2;
         long turns = n / (CHAINS * lanes);
         long sums = Scratch.bytes(Product.SCRATCH, CHAINS * isa.bytes());
-        NativeCall.call(squares, x, turns, sums, 0, 0, 0);
+        NativeCall.call(squares.get(), x, turns, sums, 0, 0, 0);
         double sum = 0;
         for (int i = 0; i < CHAINS * lanes; i++) {
             sum += Native.ALL.get(ValueLayout.JAVA_DOUBLE, sums + 8L * i);

@@ -69,7 +69,7 @@ record AmxPanels(Product p, AmxCode unit) implements Panels {
         for (int t = 0; t * SIDE < rows; t++) {
             long from = strips + t * strip;
             Native.zero(from + (long) kn * AmxTile.ROW, (long) (blocks * SIDE - kn) * AmxTile.ROW);
-            NativeCall.call(p.code().transpose, from, AmxTile.ROW, to + (long) t * AmxTile.BYTES, BLOCK, blocks,
+            NativeCall.call(p.code().transpose(), from, AmxTile.ROW, to + (long) t * AmxTile.BYTES, BLOCK, blocks,
                     AmxTile.BYTES, 1, 0, 0, 0, 0);
         }
     }

@@ -532,6 +532,15 @@ final class Asm {
         return size;
     }
 
+    /// The address of what will come where [#land] is told the returned number.
+    int leaAhead(Reg dst) {
+        rex(dst.ordinal() >> 3, 0, 0);
+        put(0x8D);
+        put((dst.ordinal() & 7) << 3 | 5); // relative to the next instruction
+        put32(0);
+        return size;
+    }
+
     void land(int skip) {
         for (int i = 0; i < 4; i++) {
             code[skip - 4 + i] = (byte) (size - skip >> 8 * i);

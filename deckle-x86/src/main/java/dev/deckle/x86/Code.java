@@ -3,12 +3,15 @@ package dev.deckle.x86;
 import dev.deckle.x86.Operand.Source;
 import dev.deckle.x86.Tile.Form;
 import dev.deckle.x86.Tile.Width;
+import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.util.ArrayList;
-import java.util.List;
+import java.lang.foreign.ValueLayout;
+import java.util.LinkedHashMap;
+import java.util.Map;
 import java.util.Optional;
+import java.util.function.Consumer;
 
-/// All kernels of one instruction set and one type of number, emitted together and executable.
+/// The functions that matrix products of one instruction set and one type of number are made of.
 ///
 /// A number is four bytes: a float, or a pair of bf16 that are neighbours along k. Only the instruction that multiplies
 /// differs.
@@ -19,95 +22,85 @@ final class Code {
     final Isa isa;
     /// The matrix unit, where it takes over large products of pairs of bf16.
     final Optional<AmxCode> amx;
-    final List<Entry> entries = new ArrayList<>();
-    final byte[] bytes;
-    final MemorySegment transpose;
-    final MemorySegment transposeEdge;
-    final MemorySegment round; // for pairs of bf16
-    private final MemorySegment[][] across; // by source, those other than READY for pairs of bf16
-    private final MemorySegment[][][] tiles;
-    private final MemorySegment[] dots;
+    final Map<String, Function> functions = new LinkedHashMap<>();
+    private final Function transpose;
+    private final Function transposeEdge;
+    private final Function round; // for pairs of bf16
+    private final Function[][] across; // by source, those other than READY for pairs of bf16
+    private final Function[][][] tiles;
+    private final Function[] dots;
     private final long masks;
 
     /// @param multiply [Asm#VFMADD231PS] or [Asm#VDPBF16PS]
     Code(Isa isa, Asm.Op multiply, Optional<AmxCode> amx) {
         this.isa = isa;
         this.amx = amx;
-        Asm asm = new Asm(isa);
-        List<Tile> tileKinds = new ArrayList<>();
+        tiles = new Function[Form.values().length][Width.values().length][isa.rows + 1];
         for (Form form : Form.values()) {
             for (Width width : Width.values()) {
                 for (int rows = 1; rows <= isa.rows; rows++) {
-                    tileKinds.add(new Tile(rows, form, width, multiply));
+                    Tile tile = new Tile(rows, form, width, multiply);
+                    tiles[form.ordinal()][width.ordinal()][rows] =
+                            function("tile " + form + " " + width + " " + rows, tile::emit);
                 }
             }
         }
-        for (Tile t : tileKinds) {
-            emit(asm, "tile " + t.form() + " " + t.width() + " " + t.rows(), () -> t.emit(asm));
-        }
         boolean bf16 = multiply == Asm.VDPBF16PS;
         Source[] sources = bf16 ? Source.values() : new Source[] {Source.READY};
+        across = new Function[sources.length][2];
         for (Source from : sources) {
-            for (boolean last : new boolean[] {false, true}) {
-                emit(asm, "across " + from + (last ? " last" : ""), () -> Pack.across(asm, from, last));
-            }
+            across[from.ordinal()][0] = function("across " + from, asm -> Pack.across(asm, from, false));
+            across[from.ordinal()][1] = function("across " + from + " last", asm -> Pack.across(asm, from, true));
         }
-        emit(asm, "transpose", () -> Pack.transpose(asm));
-        emit(asm, "transposeEdge", () -> Pack.transposeEdge(asm));
-        for (int rows = 1; rows <= Dot.maxRows(isa); rows++) {
-            Dot dot = new Dot(rows, multiply);
-            emit(asm, "dot " + rows, () -> dot.emit(asm));
-        }
-        if (bf16) {
-            emit(asm, "round", () -> Pack.round(asm));
-        }
-        // vectors of set and unset lanes: the mask of w lanes starts `lanes - w` numbers in
-        asm.align(64);
-        int table = asm.size();
-        for (int i = 0; i < 2 * isa.lanes; i++) {
-            asm.put32(i < isa.lanes ? -1 : 0);
-        }
-        bytes = asm.bytes();
-        MemorySegment code = Linux.executable(bytes);
-        masks = code.address() + table;
-
-        tiles = new MemorySegment[Form.values().length][Width.values().length][isa.rows + 1];
-        int i = 0;
-        for (Tile t : tileKinds) {
-            tiles[t.form().ordinal()][t.width().ordinal()][t.rows()] = code.asSlice(entries.get(i++).start);
-        }
-        across = new MemorySegment[sources.length][2];
-        for (MemorySegment[] each : across) {
-            each[0] = code.asSlice(entries.get(i++).start);
-            each[1] = code.asSlice(entries.get(i++).start);
-        }
-        transpose = code.asSlice(entries.get(i++).start);
-        transposeEdge = code.asSlice(entries.get(i++).start);
-        dots = new MemorySegment[Dot.maxRows(isa) + 1];
+        transpose = function("transpose", Pack::transpose);
+        transposeEdge = function("transposeEdge", Pack::transposeEdge);
+        dots = new Function[Dot.maxRows(isa) + 1];
         for (int rows = 1; rows < dots.length; rows++) {
-            dots[rows] = code.asSlice(entries.get(i++).start);
+            Dot dot = new Dot(rows, multiply);
+            dots[rows] = function("dot " + rows, dot::emit);
         }
-        round = bf16 ? code.asSlice(entries.get(i).start) : MemorySegment.NULL;
+        round = bf16 ? function("round", Pack::round) : null;
+        // vectors of set and unset lanes: the mask of w lanes starts `lanes - w` numbers in
+        MemorySegment table = Arena.global().allocate(2L * isa.bytes(), 64);
+        for (int i = 0; i < isa.lanes; i++) {
+            table.setAtIndex(ValueLayout.JAVA_INT, i, -1);
+        }
+        masks = table.address();
     }
 
-    private void emit(Asm asm, String name, Runnable body) {
-        asm.align(64);
-        int start = asm.size();
-        body.run();
-        entries.add(new Entry(name, start, asm.size()));
+    private Function function(String name, Consumer<Asm> body) {
+        Function f = new Function(() -> {
+            Asm asm = new Asm(isa);
+            body.accept(asm);
+            return asm.bytes();
+        });
+        functions.put(name, f);
+        return f;
     }
 
     MemorySegment tile(int rows, Form form, Width width) {
-        return tiles[form.ordinal()][width.ordinal()][rows];
+        return tiles[form.ordinal()][width.ordinal()][rows].get();
     }
 
     /// What makes strips of rows across them, or of the last row alone where it has no other to be a pair with.
     MemorySegment across(Source from, boolean last) {
-        return across[from.ordinal()][last ? 1 : 0];
+        return across[from.ordinal()][last ? 1 : 0].get();
+    }
+
+    MemorySegment transpose() {
+        return transpose.get();
+    }
+
+    MemorySegment transposeEdge() {
+        return transposeEdge.get();
+    }
+
+    MemorySegment round() {
+        return round.get();
     }
 
     MemorySegment dot(int rows) {
-        return dots[rows];
+        return dots[rows].get();
     }
 
     /// The argument that masks a vector to its first `lanes` lanes.

@@ -221,7 +221,7 @@ record Product(
         int lanes = code.isa.lanes;
         int numbers = 2 * kn - (endsOdd(k0, kn) ? 1 : 0);
         long mask = numbers % lanes == 0 ? 0 : code.mask(numbers % lanes);
-        NativeCall.call(code.round, a.at(i0, k0), a.ld(), to, ld, rows, numbers / lanes, mask, 0, 0, 0, 0);
+        NativeCall.call(code.round(), a.at(i0, k0), a.ld(), to, ld, rows, numbers / lanes, mask, 0, 0, 0, 0);
     }
 
     private boolean endsOdd(int k0, int kn) {
@@ -272,12 +272,12 @@ record Product(
         int whole = columns / lanes;
         int blocks = kn / lanes;
         if (whole > 0 && blocks > 0) {
-            NativeCall.call(code.transpose, from, ld, to, strip, whole, lanes * ld, blocks, 0, 0, 0, 0);
+            NativeCall.call(code.transpose(), from, ld, to, strip, whole, lanes * ld, blocks, 0, 0, 0, 0);
         }
         for (int s = 0; s * lanes < columns; s++) {
             int rows = Math.min(lanes, columns - s * lanes);
             for (int k0 = rows == lanes ? blocks * lanes : 0; k0 < kn; k0 += lanes) {
-                NativeCall.call(code.transposeEdge, from + s * lanes * ld + 4L * k0, ld,
+                NativeCall.call(code.transposeEdge(), from + s * lanes * ld + 4L * k0, ld,
                         to + s * strip + (long) k0 * code.isa.bytes(), rows, code.mask(Math.min(lanes, kn - k0)), 0,
                         0, 0, 0, 0, 0);
             }

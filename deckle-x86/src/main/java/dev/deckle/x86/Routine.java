@@ -22,7 +22,7 @@ import java.util.function.BinaryOperator;
 /// Array y = r.floats();
 /// r.each(n, y.set(x.load().times(2)));
 /// ```
-/// becomes `void f(frame, constants)` for `call(n, x, y)`, see [Kernel]. Loops take whole vectors, and what is left of
+/// becomes `void f(frame)` for `call(n, x, y)`, see [Kernel]. Loops take whole vectors, and what is left of
 /// a row, less than a vector, through a mask: the same formula for every element, wherever it lies.
 final class Routine {
     /// What a routine was told, and its own vectors.
@@ -62,13 +62,16 @@ final class Routine {
     private final List<Advance> advances = new ArrayList<>();
     /// Where the current row's counts go, and come from.
     private final Map<Mem, Reg> columns = new LinkedHashMap<>();
+    /// Where each is, by its bits, from the pool on, which lies behind the instructions.
     private final Map<Integer, Integer> constants = new LinkedHashMap<>();
+    private final int pool;
 
     Routine(Isa isa) {
         asm = new Asm(isa);
         for (Reg r : SAVED) {
             asm.push(r);
         }
+        pool = asm.leaAhead(CONSTANTS);
     }
 
     // ---- arguments, in the order of the call
@@ -325,8 +328,7 @@ final class Routine {
         return constants.computeIfAbsent(c.bits(), _ -> MASKS + asm.isa.bytes() * constants.size());
     }
 
-    /// What was emitted. The address of the constants is its second argument.
-    Emitted finish() {
+    Finished finish() {
         for (int i = SAVED.length - 1; i >= 0; i--) {
             asm.pop(SAVED[i]);
         }
@@ -334,7 +336,7 @@ final class Routine {
         asm.ret();
         int end = asm.size();
         asm.align(VECTOR);
-        int start = asm.size();
+        asm.land(pool);
         int lanes = asm.isa.lanes;
         for (int left = 0; left < lanes; left++) { // the mask of so many lanes, or where it is
             asm.put32(asm.isa == Isa.AVX512 ? (1 << left) - 1 : Long.BYTES * lanes + 4 * (lanes - left));
@@ -348,10 +350,9 @@ final class Routine {
                 asm.put32(bits);
             }
         }
-        return new Emitted(asm.bytes(), end, start);
+        return new Finished(asm.bytes(), end);
     }
 
     /// @param end of the instructions
-    /// @param constants where they begin
-    record Emitted(byte[] bytes, int end, int constants) {}
+    record Finished(byte[] bytes, int end) {}
 }

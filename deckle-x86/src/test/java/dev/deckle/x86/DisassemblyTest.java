@@ -14,6 +14,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -44,8 +45,11 @@ class DisassemblyTest {
     void everyKernelIsWhatItShouldBe(Isa isa, String multiply) throws Exception {
         Code code = new Code(isa, multiply.equals("vdpbf16ps") ? Asm.VDPBF16PS : Asm.VFMADD231PS,
                 Optional.empty());
-        TreeMap<Integer, Instruction> all = disassemble(code.entries, code.bytes);
-        for (Code.Entry entry : code.entries) {
+        Map<String, byte[]> functions = new LinkedHashMap<>();
+        code.functions.forEach((name, f) -> functions.put(name, f.bytes()));
+        List<Code.Entry> entries = new ArrayList<>();
+        TreeMap<Integer, Instruction> all = disassemble(functions, entries);
+        for (Code.Entry entry : entries) {
             List<Instruction> body = List.copyOf(all.subMap(entry.start(), entry.end()).values());
             String[] words = entry.name().split(" ");
             int n = isa.lanes;
@@ -107,16 +111,14 @@ class DisassemblyTest {
     @ParameterizedTest
     @EnumSource
     void everyRoutineHasTheInstructionsOfItsSet(Isa isa) throws Exception {
+        Map<String, byte[]> functions = new LinkedHashMap<>();
+        routines(isa).forEach((name, k) -> {
+            Routine.Finished f = k.finished();
+            functions.put(name, Arrays.copyOf(f.bytes(), f.end()));
+        });
+        assertTrue(functions.size() > 70, functions.keySet().toString());
         List<Code.Entry> entries = new ArrayList<>();
-        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
-        for (var each : routines(isa).entrySet()) {
-            Routine.Emitted e = each.getValue().emitted();
-            int start = bytes.size();
-            bytes.write(e.bytes(), 0, e.end());
-            entries.add(new Code.Entry(each.getKey(), start, bytes.size()));
-        }
-        assertTrue(entries.size() > 70, entries.toString());
-        TreeMap<Integer, Instruction> all = disassemble(entries, bytes.toByteArray());
+        TreeMap<Integer, Instruction> all = disassemble(functions, entries);
         boolean wide = isa == Isa.AVX512;
         for (Code.Entry entry : entries) {
             List<Instruction> body = List.copyOf(all.subMap(entry.start(), entry.end()).values());
@@ -245,6 +247,17 @@ class DisassemblyTest {
 
     private static void expect(Code.Entry entry, List<Instruction> body, String name, int times) {
         assertEquals(times, count(body, name), entry.name() + ": " + name);
+    }
+
+    /// Some functions one behind the other.
+    private TreeMap<Integer, Instruction> disassemble(Map<String, byte[]> functions, List<Code.Entry> entries)
+            throws IOException, InterruptedException {
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        functions.forEach((name, code) -> {
+            entries.add(new Code.Entry(name, bytes.size(), bytes.size() + code.length));
+            bytes.writeBytes(code);
+        });
+        return disassemble(entries, bytes.toByteArray());
     }
 
     /// Instructions by where they start.
