@@ -34,7 +34,7 @@ public final class FlashAttention {
     private final Kernels rows;
 
     /// @param products computes the matrix products
-    /// @param rows computes the families ATTENTION, ELEMENTWISE and REDUCE
+    /// @param rows computes the families ATTENTION and REDUCE
     public FlashAttention(Kernels products, Kernels rows) {
         this.products = products;
         this.rows = rows;
@@ -244,13 +244,8 @@ public final class FlashAttention {
                         v.rowStride(), 1, o, s.valueDim, true, Team.serial());
             }
         }
-        for (int r = 0; r < n; r++) {
-            double l = ScalarKernels.get(t, sum, r);
-            double m = ScalarKernels.get(t, max, r);
-            // no sum: nothing was seen, and o is 0
-            ScalarKernels.set(t, lse, ((long) b * s.heads + h) * s.queries + i + r, l == 0 ? m : m + Math.log(l));
-            rows.affine(t, o + s.bytes(r * s.valueDim), l == 0 ? 0 : 1 / l, 0, out.at(t, b, h, i + r), s.valueDim);
-        }
+        rows.attentionEnd(t, max, sum, o, s.valueDim, out.at(t, b, h, i), out.rowStride,
+                lse + s.bytes(((long) b * s.heads + h) * s.queries + i), n, s.valueDim);
     }
 
     /// The scores of keys that have left the window of their query, in a tile of n queries from i on and `cols` keys
@@ -379,12 +374,8 @@ public final class FlashAttention {
 
     /// One head's row sums of `dout out`: what the normalisation takes back from each gradient of a probability.
     private void delta(Shape s, int b, int h, View out, View dout, long delta) {
-        DType t = s.t;
-        long product = Scratch.bytes(OUTPUT, s.bytes(s.valueDim)); // (valueDim)
-        for (int i = 0; i < s.queries; i++) {
-            rows.binary(t, BinaryFn.MUL, out.at(t, b, h, i), 1, dout.at(t, b, h, i), 1, product, s.valueDim);
-            rows.reduce(t, ReduceFn.SUM, product, delta + s.bytes(i), 1, s.valueDim, 1);
-        }
+        rows.rowDots(s.t, out.at(s.t, b, h, 0), out.rowStride, dout.at(s.t, b, h, 0), dout.rowStride, delta, s.queries,
+                s.valueDim);
     }
 
     private static void zero(Shape s, View x, int b, int h, int rows, int columns) {

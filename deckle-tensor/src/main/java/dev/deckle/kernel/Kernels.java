@@ -84,6 +84,11 @@ public interface Kernels {
         throw missing();
     }
 
+    /// `y[i] = sum over j of a[i, j] b[i, j]` for rows `as` and `bs` apart.
+    default void rowDots(DType t, long a, long as, long b, long bs, long y, long rows, int n) {
+        throw missing();
+    }
+
     // ---- MATMUL
 
     /// `C[m, n] = A[m, k] B[k, n]`, added to C where `accumulate`. Element (i, j) of A is at `a + i ars + j acs` and
@@ -133,6 +138,13 @@ public interface Kernels {
     default void attentionTile(
             DType t, long s, long ss, int rows, int cols, long visible, long mask, long ms,
             double scale, long m, long l, long o, long os, int d) {
+        throw missing();
+    }
+
+    /// What rows of [#attentionTile] come to after their last tile: `y = o / l`, rows `ys` apart, and `lse = m + log
+    /// l`. A row that has seen nothing gets y = 0 and lse = -Infinity.
+    default void attentionEnd(
+            DType t, long m, long l, long o, long os, long y, long ys, long lse, int rows, int d) {
         throw missing();
     }
 

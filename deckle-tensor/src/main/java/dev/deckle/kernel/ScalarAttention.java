@@ -46,6 +46,16 @@ final class ScalarAttention {
         }
     }
 
+    static void end(DType t, long m, long l, long o, long os, long y, long ys, long lse, int rows, int d) {
+        for (int i = 0; i < rows; i++) {
+            double sum = get(t, l, i);
+            for (int j = 0; j < d; j++) {
+                set(t, y, i * ys + j, sum == 0 ? 0 : get(t, o, i * os + j) / sum);
+            }
+            set(t, lse, i, get(t, m, i) + Math.log(sum)); // -Infinity where nothing was seen
+        }
+    }
+
     static void tileGrad(
             DType t, long s, long dp, long ss, int rows, int cols, long visible, long mask, long ms,
             double scale, long lse, long delta) {

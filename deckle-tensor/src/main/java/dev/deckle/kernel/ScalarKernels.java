@@ -102,6 +102,17 @@ public final class ScalarKernels implements Kernels {
         }
     }
 
+    @Override
+    public void rowDots(DType t, long a, long as, long b, long bs, long y, long rows, int n) {
+        for (long r = 0; r < rows; r++) {
+            double sum = 0;
+            for (int i = 0; i < n; i++) {
+                sum += get(t, a, r * as + i) * get(t, b, r * bs + i);
+            }
+            set(t, y, r, sum);
+        }
+    }
+
     // ---- MATMUL
 
     @Override
@@ -191,6 +202,12 @@ public final class ScalarKernels implements Kernels {
             DType t, long s, long ss, int rows, int cols, long visible, long mask, long ms,
             double scale, long m, long l, long o, long os, int d) {
         ScalarAttention.tile(t, s, ss, rows, cols, visible, mask, ms, scale, m, l, o, os, d);
+    }
+
+    @Override
+    public void attentionEnd(
+            DType t, long m, long l, long o, long os, long y, long ys, long lse, int rows, int d) {
+        ScalarAttention.end(t, m, l, o, os, y, ys, lse, rows, d);
     }
 
     @Override

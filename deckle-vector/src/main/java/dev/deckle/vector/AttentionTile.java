@@ -31,6 +31,14 @@ final class AttentionTile {
         }
     }
 
+    static void end(long m, long l, long o, long os, long y, long ys, long lse, int rows, int d) {
+        for (int i = 0; i < rows; i++) {
+            double sum = Native.getFloat(l + 4L * i);
+            Elementwise.affine(o + 4 * i * os, sum == 0 ? 0 : (float) (1 / sum), 0, y + 4 * i * ys, d);
+            Native.setFloat(lse + 4L * i, (float) (Native.getFloat(m + 4L * i) + Math.log(sum)));
+        }
+    }
+
     static void backward(
             long s, long dp, long ss, int rows, int cols, long visible, long mask, long ms,
             float scale, long lse, long delta) {

@@ -3,6 +3,7 @@ package dev.deckle.vector;
 import dev.deckle.kernel.BinaryFn;
 import dev.deckle.kernel.Family;
 import dev.deckle.kernel.Kernels;
+import dev.deckle.kernel.Native;
 import dev.deckle.kernel.ReduceFn;
 import dev.deckle.kernel.Team;
 import dev.deckle.kernel.UnaryFn;
@@ -84,6 +85,14 @@ public final class VectorKernels implements Kernels {
     }
 
     @Override
+    public void rowDots(DType t, long a, long as, long b, long bs, long y, long rows, int n) {
+        check(t);
+        for (long r = 0; r < rows; r++) {
+            Native.setFloat(y + 4 * r, Reduce.dot(a + 4 * r * as, b + 4 * r * bs, n));
+        }
+    }
+
+    @Override
     public void matmul(
             DType t, int m, int n, int k,
             long a, long ars, long acs, long b, long brs, long bcs, long c, long crs, boolean accumulate, Team team) {
@@ -120,6 +129,13 @@ public final class VectorKernels implements Kernels {
             double scale, long m, long l, long o, long os, int d) {
         check(t);
         AttentionTile.forward(s, ss, rows, cols, visible, mask, ms, (float) scale, m, l, o, os, d);
+    }
+
+    @Override
+    public void attentionEnd(
+            DType t, long m, long l, long o, long os, long y, long ys, long lse, int rows, int d) {
+        check(t);
+        AttentionTile.end(m, l, o, os, y, ys, lse, rows, d);
     }
 
     @Override

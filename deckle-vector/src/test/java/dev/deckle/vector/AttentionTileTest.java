@@ -64,6 +64,26 @@ class AttentionTileTest {
         }
     }
 
+    @ParameterizedTest
+    @ValueSource(ints = {1, 15, 16, 33, 64})
+    void ends(int d) {
+        int rows = 5;
+        int os = d + 3;
+        int ys = d + 1;
+        try (Twin twin = new Twin()) {
+            var m = twin.array(0.5f, -INF, 30, -2, 0);
+            var l = twin.array(2, 0, 1, 70_000, Float.NaN);
+            var o = twin.array(Twin.normal(rows * os, 1));
+            var y = twin.result(rows * ys);
+            var lse = twin.result(rows);
+            twin.run(k -> k.attentionEnd(F32, m.at(), l.at(), o.at(), os, y.at(), ys, lse.at(), rows, d));
+            twin.same(y, 1e-7, 1e-6, "rows of " + d + " at their end");
+            twin.same(lse, 1e-7, 1e-6, "their lse");
+            assertEquals(-INF, lse.expected(1));
+            assertEquals(0, y.expected(ys), "of a row that has seen nothing");
+        }
+    }
+
     @Test
     void nanIsNotLost() {
         for (int at : new int[] {0, 16, 20}) {

@@ -76,6 +76,22 @@ class RowsTest {
     }
 
     @Test
+    void rowDots() {
+        int rows = 3;
+        for (int n : Twin.SIZES) {
+            int as = n + 2;
+            int bs = n + 5;
+            try (Twin twin = new Twin()) {
+                var a = twin.array(Twin.normal(rows * as, 1));
+                var b = twin.array(Twin.normal(rows * bs, 2));
+                var y = twin.result(rows);
+                twin.run(k -> k.rowDots(F32, a.at(), as, b.at(), bs, y.at(), rows, n));
+                twin.same(y, 16 * ULP * Math.sqrt(n), 0, "dots of " + n);
+            }
+        }
+    }
+
+    @Test
     void sumOfSquares() {
         for (int n : Twin.SIZES) {
             float[] values = Twin.normal(n, 1, 1e25); // squares overflow a float

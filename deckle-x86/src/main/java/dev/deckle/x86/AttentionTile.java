@@ -11,12 +11,14 @@ import dev.deckle.x86.Routine.Count;
 final class AttentionTile {
     private final Kernel forward;
     private final Kernel forwardMasked;
+    private final Kernel end;
     private final Kernel backward;
     private final Kernel backwardMasked;
 
     AttentionTile(Isa isa) {
         forward = new Kernel(isa, r -> forward(r, false));
         forwardMasked = new Kernel(isa, r -> forward(r, true));
+        end = new Kernel(isa, AttentionTile::end);
         backward = new Kernel(isa, r -> backward(r, false));
         backwardMasked = new Kernel(isa, r -> backward(r, true));
     }
@@ -59,6 +61,28 @@ final class AttentionTile {
             r.once(l.set(l.load().fma(decay, sum)));
             r.each(seen, cols, s.set(Value.of(0)));
             r.each(d, o.set(o.load().times(decay)));
+        });
+    }
+
+    void end(long m, long l, long o, long os, long y, long ys, long lse, int rows, int d) {
+        end.call(rows, d, os, ys, m, l, o, y, lse);
+    }
+
+    private static void end(Routine r) {
+        Count rows = r.count();
+        Count d = r.count();
+        Count os = r.count();
+        Count ys = r.count();
+        Array m = r.column();
+        Array l = r.column();
+        Array o = r.floats(os);
+        Array y = r.floats(ys);
+        Array lse = r.column();
+        r.rows(rows, () -> {
+            Value sum = r.once(l.load());
+            Value scale = r.once(sum.is(EQUAL, 0).choose(Value.of(0), sum.reciprocal()));
+            r.each(d, y.set(o.load().times(scale)));
+            r.once(lse.set(m.load().plus(Functions.log(sum)))); // -Infinity where nothing was seen
         });
     }
 

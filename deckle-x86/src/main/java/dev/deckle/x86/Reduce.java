@@ -16,12 +16,14 @@ final class Reduce {
 
     private final Kernel sum;
     private final Kernel max;
+    private final Kernel dots;
     private final Kernel sumDown;
     private final Kernel maxDown;
 
     Reduce(Isa isa) {
         sum = new Kernel(isa, r -> along(r, ReduceFn.SUM));
         max = new Kernel(isa, r -> along(r, ReduceFn.MAX));
+        dots = new Kernel(isa, Reduce::dots);
         sumDown = new Kernel(isa, r -> down(r, ReduceFn.SUM));
         maxDown = new Kernel(isa, r -> down(r, ReduceFn.MAX));
     }
@@ -45,6 +47,21 @@ final class Reduce {
     /// NaN wins a maximum.
     private static Value join(ReduceFn f, Value a, Value b) {
         return f == ReduceFn.SUM ? a.plus(b) : a.is(UNORDERED, b).choose(a.plus(b), a.max(b));
+    }
+
+    void rowDots(long a, long as, long b, long bs, long y, long rows, int n) {
+        dots.call(rows, n, as, bs, a, b, y);
+    }
+
+    private static void dots(Routine r) {
+        var rows = r.count();
+        var n = r.count();
+        var as = r.count();
+        var bs = r.count();
+        Value a = r.floats(as).load();
+        Value b = r.floats(bs).load();
+        var y = r.column();
+        r.rows(rows, () -> r.once(y.set(r.sum(n, a.times(b)))));
     }
 
     // ---- along rows

@@ -133,6 +133,12 @@ final class X86Kernels implements Kernels {
     }
 
     @Override
+    public void rowDots(DType t, long a, long as, long b, long bs, long y, long rows, int n) {
+        check(t);
+        reduce.rowDots(a, as, b, bs, y, rows, n);
+    }
+
+    @Override
     public void matmul(
             DType t, int m, int n, int k,
             long a, long ars, long acs, long b, long brs, long bcs, long c, long crs, boolean accumulate, Team team) {
@@ -164,6 +170,13 @@ final class X86Kernels implements Kernels {
             double scale, long m, long l, long o, long os, int d) {
         check(t);
         attentionTile.forward(s, ss, rows, cols, visible, mask, ms, scale, m, l, o, os, d);
+    }
+
+    @Override
+    public void attentionEnd(
+            DType t, long m, long l, long o, long os, long y, long ys, long lse, int rows, int d) {
+        check(t);
+        attentionTile.end(m, l, o, os, y, ys, lse, rows, d);
     }
 
     @Override

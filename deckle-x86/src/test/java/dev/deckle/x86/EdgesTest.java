@@ -126,6 +126,7 @@ class EdgesTest {
             k.reduce(F32, f, x, mean, ROWS, n, 1);
             k.reduce(F32, f, x, w, 1, ROWS, n);
         }
+        k.rowDots(F32, x, n, y, n, mean, ROWS, n);
         int even = n - n % 2;
         long cos = floats(ROWS * even / 2);
         long sin = floats(ROWS * even / 2);
@@ -145,6 +146,7 @@ class EdgesTest {
         long o = floats(ROWS * n);
         for (long some : new long[] {0, mask}) {
             k.attentionTile(F32, s, n, ROWS, n, n - 2, some, 0, 0.5, m, l, o, n, n);
+            k.attentionEnd(F32, m, l, o, n, dp, n, l, ROWS, n);
             k.attentionTileGrad(F32, s, dp, n, ROWS, n, n - 2, some, 0, 0.5, m, l);
         }
     }
