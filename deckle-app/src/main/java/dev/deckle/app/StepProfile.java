@@ -82,6 +82,11 @@ final class StepProfile implements OpObserver {
     }
 
     @Override
+    public boolean keepsResults() {
+        return false;
+    }
+
+    @Override
     public void computed(Op op, Tensor result) {
         if (backward || --depth > 0) {
             return;

@@ -29,6 +29,13 @@ interface Block {
         return h;
     }
 
+    /// `x + branch`, where nobody else reads the branch: its memory serves again at once.
+    static Tensor residual(Tensor x, Tensor branch) {
+        Tensor sum = x.add(branch);
+        branch.giveUp();
+        return sum;
+    }
+
     /// x through one layer, whose adapters know of the pass.
     static Tensor run(Block layer, Tensor x, Pass pass) {
         return Lora.during(pass, () -> layer.forward(x, pass));

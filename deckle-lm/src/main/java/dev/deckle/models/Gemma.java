@@ -105,12 +105,12 @@ public final class Gemma implements CausalLm {
         public Tensor forward(Tensor x, Pass pass) {
             Tensor a = selfAttn.forward(inputLayernorm.forward(x), pass);
             if (preFeedforwardLayernorm.isEmpty()) {
-                Tensor h = x.add(a);
-                return h.add(mlp.forward(postAttentionLayernorm.forward(h)));
+                Tensor h = Block.residual(x, a);
+                return Block.residual(h, mlp.forward(postAttentionLayernorm.forward(h)));
             }
-            Tensor h = x.add(postAttentionLayernorm.forward(a));
+            Tensor h = Block.residual(x, postAttentionLayernorm.forward(a));
             Tensor y = mlp.forward(preFeedforwardLayernorm.get().forward(h));
-            return h.add(postFeedforwardLayernorm.orElseThrow().forward(y));
+            return Block.residual(h, postFeedforwardLayernorm.orElseThrow().forward(y));
         }
     }
 

@@ -109,9 +109,9 @@ public final class Gpt2 implements LinearHead {
 
         @Override
         public Tensor forward(Tensor x, Pass pass) {
-            Tensor h = x.add(dropout.forward(attn.forward(ln1.forward(x), pass), pass));
+            Tensor h = Block.residual(x, dropout.forward(attn.forward(ln1.forward(x), pass), pass));
             Tensor y = cProj.forward(activation.apply(cFc.forward(ln2.forward(h))));
-            return h.add(dropout.forward(y, pass));
+            return Block.residual(h, dropout.forward(y, pass));
         }
     }
 

@@ -56,8 +56,8 @@ public final class Mistral implements LinearHead {
 
         @Override
         public Tensor forward(Tensor x, Pass pass) {
-            Tensor h = x.add(selfAttn.forward(inputLayernorm.forward(x), pass));
-            return h.add(mlp.forward(postAttentionLayernorm.forward(h)));
+            Tensor h = Block.residual(x, selfAttn.forward(inputLayernorm.forward(x), pass));
+            return Block.residual(h, mlp.forward(postAttentionLayernorm.forward(h)));
         }
     }
 

@@ -67,8 +67,8 @@ public final class Qwen2 implements LinearHead {
 
         @Override
         public Tensor forward(Tensor x, Pass pass) {
-            Tensor h = x.add(selfAttn.forward(inputLayernorm.forward(x), pass));
-            return h.add(mlp.forward(postAttentionLayernorm.forward(h)));
+            Tensor h = Block.residual(x, selfAttn.forward(inputLayernorm.forward(x), pass));
+            return Block.residual(h, mlp.forward(postAttentionLayernorm.forward(h)));
         }
     }
 

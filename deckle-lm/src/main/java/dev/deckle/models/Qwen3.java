@@ -105,8 +105,8 @@ public final class Qwen3 implements LinearHead {
 
         @Override
         public Tensor forward(Tensor x, Pass pass) {
-            Tensor h = x.add(selfAttn.forward(inputLayernorm.forward(x), pass));
-            return h.add(mlp.apply(postAttentionLayernorm.forward(h)));
+            Tensor h = Block.residual(x, selfAttn.forward(inputLayernorm.forward(x), pass));
+            return Block.residual(h, mlp.apply(postAttentionLayernorm.forward(h)));
         }
     }
 

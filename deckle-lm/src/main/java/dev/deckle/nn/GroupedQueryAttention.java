@@ -190,10 +190,17 @@ public final class GroupedQueryAttention {
             key = kNorm.orElseThrow().forward(key);
         }
         if (rope.isPresent()) {
-            query = rope.get().rotate(query, pass);
-            key = rope.get().rotate(key, pass);
+            query = rotated(query, pass);
+            key = rotated(key, pass);
         }
         return new Heads(query, key, value);
+    }
+
+    /// By its positions. What is rotated is read no more.
+    private Tensor rotated(Tensor x, Pass pass) {
+        Tensor y = rope.orElseThrow().rotate(x, pass);
+        x.giveUp();
+        return y;
     }
 
     /// (B, T, heads*D) to (B, heads, T, D), a view.

@@ -230,6 +230,11 @@ public final class Partition implements ParameterHome, OpObserver, AutoCloseable
         // nothing is read twice
     }
 
+    @Override
+    public boolean keepsResults() {
+        return false;
+    }
+
     private void use(Unit u) {
         if (unit != NONE) {
             followers.put(new Place(phase, before, unit), u.index());

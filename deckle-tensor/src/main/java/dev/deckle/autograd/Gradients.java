@@ -18,12 +18,13 @@ import dev.deckle.tensor.Tensor;
 import java.util.List;
 import java.util.Optional;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 
 /// The derivative of every operation: given the gradient g of the result y, what each input receives. One case an
 /// operation and no `default`, so that none is forgotten.
 ///
 /// Repeating (broadcasting) is undone in one place: [#unbroadcast] sums a gradient to its operand's shape.
-final class Gradients {
+public final class Gradients {
     private Gradients() {}
 
     static void of(Op op, Tensor y, Tensor g, Sink sink) {
@@ -96,6 +97,31 @@ final class Gradients {
             case Op.Attention a -> each(sink, a.inputs(), Attend.backward(a, y, g));
             case Op.PagedAttention _ -> throw new AssertionError("attention over blocks is never recorded");
         }
+    }
+
+    /// What [#of] reads beside the gradient, the shapes aside: the values that must outlive the way forward.
+    public static List<Tensor> reads(Op op, Tensor y) {
+        return switch (op) {
+            case Op.Unary(_, Tensor x) -> List.of(x);
+            case Op.Binary(BinaryFn fn, Tensor a, Tensor b) -> switch (fn) {
+                case ADD, SUB -> List.of();
+                case MUL, MAX, MIN -> List.of(a, b);
+                case DIV, POW -> List.of(a, b, y);
+                case EQ, NE, LT, LE, GT, GE -> throw new AssertionError("a comparison is never recorded");
+            };
+            case Op.Where(Tensor condition, _, _) -> List.of(condition);
+            case Op.Affine _, Op.Cast _, Op.CumSum _, Op.Concat _ -> List.of();
+            case Op.Reshape _, Op.Permute _, Op.Expand _, Op.Slice _, Op.Contiguous _ -> List.of();
+            case Op.Reduce(ReduceFn fn, Tensor x, _) -> fn == ReduceFn.SUM ? List.of() : List.of(x, y);
+            case Op.Gather(_, _, Tensor index) -> List.of(index);
+            case Op.Embedding(_, Tensor ids) -> List.of(ids);
+            case Op.Softmax _ -> List.of(y);
+            case Op.Rope(_, Tensor cos, Tensor sin, _) -> List.of(cos, sin);
+            case Op.MatMul _, Op.Linear _, Op.RmsNorm _, Op.LayerNorm _, Op.SwiGlu _, Op.CrossEntropy _ -> op.inputs();
+            case Op.LinearCrossEntropy _, Op.Recomputed _ -> op.inputs();
+            case Op.Attention _ -> Stream.concat(op.inputs().stream(), Stream.of(y)).toList();
+            case Op.ArgMax _, Op.PagedAttention _ -> throw new AssertionError("never recorded");
+        };
     }
 
     private static void binary(BinaryFn fn, Tensor a, Tensor b, Tensor y, Tensor g, Sink sink) {

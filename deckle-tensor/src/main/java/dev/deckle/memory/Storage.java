@@ -23,6 +23,7 @@ public final class Storage {
     private final long address;
     private final long bytes;
     private int uses;
+    private boolean needed;
     private String released = "";
 
     Storage(Owner owner, long address, long bytes) {
@@ -64,6 +65,20 @@ public final class Storage {
     /// How many holders there are.
     public int uses() {
         return uses;
+    }
+
+    /// Somebody will read the block whose turn comes later: the gradient of an operation.
+    public void need() {
+        needed = true;
+    }
+
+    /// Whoever made the block reads it no more. A block of a workspace serves again at once if nobody needs it, and
+    /// `why` is what a later reader is told.
+    public void giveUp(String why) {
+        if (temporary() && !needed && released.isEmpty()) {
+            released = why;
+            owner.reclaim(this);
+        }
     }
 
     /// One holder less. When the last one goes, a block of a workspace serves again at once and `why` is what a later

@@ -12,6 +12,16 @@ public interface OpObserver {
     /// Called after each operation, in the order of computation, views included.
     void computed(Op op, Tensor result);
 
+    /// Whether results are read after [#computed]: they must then live as long as their step.
+    default boolean keepsResults() {
+        return true;
+    }
+
+    /// Whether this thread's observer does, if it has one.
+    static boolean keeping() {
+        return Eager.OBSERVER.isBound() && Eager.OBSERVER.get().keepsResults();
+    }
+
     /// Tells this thread's observer, if it has one.
     static void tellBefore(Op op) {
         if (Eager.OBSERVER.isBound()) {
@@ -33,6 +43,11 @@ public interface OpObserver {
             public void computed(Op op, Tensor result) {
                 first.computed(op, result);
                 other.computed(op, result);
+            }
+
+            @Override
+            public boolean keepsResults() {
+                return first.keepsResults() || other.keepsResults();
             }
         };
     }

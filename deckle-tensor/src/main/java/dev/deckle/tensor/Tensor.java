@@ -1,6 +1,7 @@
 package dev.deckle.tensor;
 
 import dev.deckle.autograd.Backward;
+import dev.deckle.autograd.Gradients;
 import dev.deckle.autograd.Leaf;
 import dev.deckle.compute.Elements;
 import dev.deckle.compute.Pointwise;
@@ -286,6 +287,17 @@ public final class Tensor implements ElementwiseOps, MovementOps, ReduceOps {
     void recordedBy(Op op) {
         creator = op;
         storage.retain();
+        Gradients.reads(op, this).forEach(t -> t.storage.need());
+    }
+
+    /// Says that the caller reads these values no more. Inside a [Workspace] their memory serves again at once, warm
+    /// from the cache, unless a gradient will read them: the sum of two layers needs neither of its terms. Views of a
+    /// part are left alone, and so is everything while somebody watches that keeps what it sees ([OpObserver]).
+    public void giveUp() {
+        boolean whole = offset == 0 && bytes() == storage.bytes();
+        if (leaf == null && whole && !OpObserver.keeping()) {
+            storage.giveUp("this " + shape + " tensor was given up by the layer that made it");
+        }
     }
 
     // ---- reading it
