@@ -8,12 +8,26 @@ import dev.deckle.tensor.Shape;
 import dev.deckle.tensor.Tensor;
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Supplier;
 
 /// What each operation means in plainer ones. A primitive has no definition but its scalar kernel; a fused operation is
 /// computed here as the textbook writes it, step by step and with every intermediate, and must give the same values and
 /// the same gradients: that is how the harness judges it.
 public final class Definitions {
+    private static final ScopedValue<Boolean> IN_FORCE = ScopedValue.newInstance();
+
     private Definitions() {}
+
+    /// Runs `work` on this thread with every fused operation replaced by its definition: slow, and the same numbers but
+    /// for their rounding.
+    public static <R> R during(Supplier<R> work) {
+        return ScopedValue.where(IN_FORCE, true).call(work::get);
+    }
+
+    /// Whether this thread computes by definitions.
+    public static boolean inForce() {
+        return IN_FORCE.isBound();
+    }
 
     /// The result of `op` by plainer operations on the same inputs; empty for a primitive.
     public static Optional<Tensor> of(Op op) {
