@@ -1,4 +1,4 @@
-/// Java that writes its own machine code for matrix products, on x86-64 under Linux.
+/// Java that writes its own machine code for every kernel, on x86-64 under Linux.
 module dev.deckle.x86 {
     requires dev.deckle.tensor;
 

@@ -1,5 +1,8 @@
 package dev.deckle.x86;
 
+import dev.deckle.x86.emit.Asm;
+import dev.deckle.x86.emit.Isa;
+import dev.deckle.x86.emit.Linux;
 import dev.deckle.kernel.NativeCall;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;

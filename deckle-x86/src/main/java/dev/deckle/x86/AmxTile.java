@@ -1,10 +1,11 @@
 package dev.deckle.x86;
 
-import static dev.deckle.x86.Asm.Mem.at;
-import static dev.deckle.x86.Asm.Reg.*;
+import static dev.deckle.x86.emit.Asm.Mem.at;
+import static dev.deckle.x86.emit.Asm.Reg.*;
 
-import dev.deckle.x86.Asm.Mem;
-import dev.deckle.x86.Asm.Reg;
+import dev.deckle.x86.emit.Asm;
+import dev.deckle.x86.emit.Asm.Mem;
+import dev.deckle.x86.emit.Asm.Reg;
 
 /// Emits the kernel for pairs of bf16 on the matrix unit of Intel's processors (AMX, from Sapphire Rapids on):
 /// ```

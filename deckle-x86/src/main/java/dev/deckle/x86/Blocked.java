@@ -3,6 +3,7 @@ package dev.deckle.x86;
 import static dev.deckle.x86.Product.evenly;
 import static java.lang.Math.ceilDiv;
 
+import dev.deckle.x86.emit.Isa;
 import dev.deckle.kernel.Scratch;
 
 /// A large product, after Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008): A is

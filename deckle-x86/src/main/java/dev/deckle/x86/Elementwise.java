@@ -1,8 +1,12 @@
 package dev.deckle.x86;
 
-import static dev.deckle.x86.Kernel.scalar;
-import static dev.deckle.x86.Value.Comparison.UNORDERED;
+import static dev.deckle.x86.emit.Kernel.scalar;
+import static dev.deckle.x86.emit.Value.Comparison.UNORDERED;
 
+import dev.deckle.x86.emit.Isa;
+import dev.deckle.x86.emit.Value;
+import dev.deckle.x86.emit.Routine;
+import dev.deckle.x86.emit.Kernel;
 import dev.deckle.kernel.Bf16;
 import dev.deckle.kernel.BinaryFn;
 import dev.deckle.kernel.Native;

@@ -1,10 +1,11 @@
 package dev.deckle.x86;
 
-import static dev.deckle.x86.Value.Comparison.EQUAL;
-import static dev.deckle.x86.Value.Comparison.GREATER;
-import static dev.deckle.x86.Value.Comparison.LESS;
-import static dev.deckle.x86.Value.Comparison.LESS_OR_EQUAL;
+import static dev.deckle.x86.emit.Value.Comparison.EQUAL;
+import static dev.deckle.x86.emit.Value.Comparison.GREATER;
+import static dev.deckle.x86.emit.Value.Comparison.LESS;
+import static dev.deckle.x86.emit.Value.Comparison.LESS_OR_EQUAL;
 
+import dev.deckle.x86.emit.Value;
 import dev.deckle.kernel.UnaryFn;
 import java.util.Optional;
 

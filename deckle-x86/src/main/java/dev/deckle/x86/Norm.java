@@ -1,6 +1,11 @@
 package dev.deckle.x86;
 
-import static dev.deckle.x86.Kernel.scalar;
+import dev.deckle.x86.emit.Isa;
+import dev.deckle.x86.emit.Value;
+import dev.deckle.x86.emit.Routine;
+import dev.deckle.x86.emit.Kernel;
+
+import static dev.deckle.x86.emit.Kernel.scalar;
 
 /// RMSNorm and LayerNorm by row, and their gradients; RMSNorm is LayerNorm with a mean of 0 and no bias. With
 /// `h = (x - mean) rstd` and `g = dy w`: `dx = rstd (g - mean(g) - h mean(g h))`, where RMSNorm has no mean(g).

@@ -1,5 +1,7 @@
 package dev.deckle.x86;
 
+import dev.deckle.x86.emit.Asm;
+import dev.deckle.x86.emit.Isa;
 import dev.deckle.kernel.Native;
 import dev.deckle.kernel.Team;
 import dev.deckle.tensor.DType;

@@ -1,7 +1,11 @@
 package dev.deckle.x86;
 
-import static dev.deckle.x86.Value.Comparison.UNORDERED;
+import static dev.deckle.x86.emit.Value.Comparison.UNORDERED;
 
+import dev.deckle.x86.emit.Isa;
+import dev.deckle.x86.emit.Value;
+import dev.deckle.x86.emit.Routine;
+import dev.deckle.x86.emit.Kernel;
 import dev.deckle.kernel.Native;
 import dev.deckle.kernel.ReduceFn;
 import dev.deckle.kernel.Scratch;

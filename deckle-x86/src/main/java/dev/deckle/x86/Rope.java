@@ -1,7 +1,11 @@
 package dev.deckle.x86;
 
-import static dev.deckle.x86.Kernel.scalar;
+import static dev.deckle.x86.emit.Kernel.scalar;
 
+import dev.deckle.x86.emit.Isa;
+import dev.deckle.x86.emit.Value;
+import dev.deckle.x86.emit.Routine;
+import dev.deckle.x86.emit.Kernel;
 import dev.deckle.kernel.Native;
 
 /// Rotary positions: pairs of numbers of a row, each turned by its angle.

@@ -1,5 +1,9 @@
 package dev.deckle.x86;
 
+import dev.deckle.x86.emit.Isa;
+import dev.deckle.x86.emit.Value;
+import dev.deckle.x86.emit.Routine;
+import dev.deckle.x86.emit.Kernel;
 import dev.deckle.kernel.Native;
 
 /// The softmax of rows, its logarithm and their gradients, and the cross entropy.

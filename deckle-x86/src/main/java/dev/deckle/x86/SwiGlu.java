@@ -1,5 +1,10 @@
 package dev.deckle.x86;
 
+import dev.deckle.x86.emit.Isa;
+import dev.deckle.x86.emit.Value;
+import dev.deckle.x86.emit.Routine;
+import dev.deckle.x86.emit.Kernel;
+
 /// `silu(gate) up`, silu(x) = x sigmoid(x).
 final class SwiGlu {
     private final Kernel forward;

@@ -1,11 +1,12 @@
 package dev.deckle.x86;
 
-import static dev.deckle.x86.Asm.Mem.at;
-import static dev.deckle.x86.Asm.Reg.*;
+import static dev.deckle.x86.emit.Asm.Mem.at;
+import static dev.deckle.x86.emit.Asm.Reg.*;
 
-import dev.deckle.x86.Asm.Mem;
-import dev.deckle.x86.Asm.Op;
-import dev.deckle.x86.Asm.Reg;
+import dev.deckle.x86.emit.Asm;
+import dev.deckle.x86.emit.Asm.Mem;
+import dev.deckle.x86.emit.Asm.Op;
+import dev.deckle.x86.emit.Asm.Reg;
 
 /// Emits the register tile, the kernel that does the work of a matrix product:
 /// ```

@@ -1,5 +1,6 @@
 package dev.deckle.x86;
 
+import dev.deckle.x86.emit.Isa;
 import dev.deckle.kernel.BinaryFn;
 import dev.deckle.kernel.Family;
 import dev.deckle.kernel.Kernels;

@@ -1,5 +1,6 @@
 package dev.deckle.x86;
 
+import dev.deckle.x86.emit.Linux;
 import dev.deckle.kernel.KernelProvider;
 import dev.deckle.kernel.Kernels;
 

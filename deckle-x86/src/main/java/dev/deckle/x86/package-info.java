@@ -1,2 +1,3 @@
-/// Matrix products by emitted machine code: [dev.deckle.x86.X86Provider] offers them where the machine can run them.
+/// The kernels by machine code that Java emits: [dev.deckle.x86.X86Provider] offers them where the machine can run
+/// them.
 package dev.deckle.x86;

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import dev.deckle.x86.emit.Isa;
 import dev.deckle.kernel.Kernels;
 import dev.deckle.kernel.Team;
 import dev.deckle.x86.MatmulTest.Kind;

@@ -7,6 +7,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assertions.fail;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import dev.deckle.x86.emit.Asm;
+import dev.deckle.x86.emit.Isa;
 import dev.deckle.kernel.Bf16;
 import dev.deckle.kernel.Native;
 import dev.deckle.kernel.Scratch;

@@ -1,5 +1,8 @@
 package dev.deckle.x86;
 
+import dev.deckle.x86.emit.Asm;
+import dev.deckle.x86.emit.Isa;
+import dev.deckle.x86.emit.Linux;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Files;

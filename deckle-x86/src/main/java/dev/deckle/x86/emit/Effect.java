@@ -1,7 +1,7 @@
-package dev.deckle.x86;
+package dev.deckle.x86.emit;
 
 /// What a step of a loop leaves behind.
-sealed interface Effect {
+public sealed interface Effect {
     Value value();
 
     /// Numbers in an array.

@@ -1,4 +1,4 @@
-package dev.deckle.x86;
+package dev.deckle.x86.emit;
 
 import dev.deckle.kernel.Native;
 import dev.deckle.kernel.NativeCall;
@@ -6,26 +6,26 @@ import dev.deckle.kernel.Scratch;
 import java.util.function.Consumer;
 
 /// A function that is defined by what it does with its arguments, see [Routine].
-final class Kernel {
+public final class Kernel {
     private static final int FRAME_SLOT = 8;
 
     private final Isa isa;
     private final Consumer<Routine> definition;
     private final Function function = new Function(() -> finished().bytes());
 
-    Kernel(Isa isa, Consumer<Routine> definition) {
+    public Kernel(Isa isa, Consumer<Routine> definition) {
         this.isa = isa;
         this.definition = definition;
     }
 
-    Routine.Finished finished() {
+    public Routine.Finished finished() {
         Routine r = new Routine(isa);
         definition.accept(r);
         return r.finish();
     }
 
     /// With the arguments in the order in which the definition declares them.
-    void call(long... arguments) {
+    public void call(long... arguments) {
         long frame = Scratch.bytes(FRAME_SLOT, Routine.FRAME_BYTES);
         for (int i = 0; i < arguments.length; i++) {
             Native.setLong(frame + 8L * i, arguments[i]);
@@ -34,7 +34,7 @@ final class Kernel {
     }
 
     /// A scalar argument.
-    static long scalar(double x) {
+    public static long scalar(double x) {
         return Integer.toUnsignedLong(Float.floatToRawIntBits((float) x));
     }
 }

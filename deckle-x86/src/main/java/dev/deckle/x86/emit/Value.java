@@ -1,12 +1,12 @@
-package dev.deckle.x86;
+package dev.deckle.x86.emit;
 
-import dev.deckle.x86.Asm.Mem;
-import dev.deckle.x86.Asm.Op;
+import dev.deckle.x86.emit.Asm.Mem;
+import dev.deckle.x86.emit.Asm.Op;
 
 /// A vector of floats as a formula, of which [Step] makes instructions: `x.times(rstd).times(w)`.
 ///
 /// A value that is used twice is computed once if it is the same object.
-sealed interface Value {
+public sealed interface Value {
     /// The same number in all lanes, by its bits.
     record Constant(int bits) implements Value {}
 
@@ -42,7 +42,7 @@ sealed interface Value {
 
     /// `x how y`
     record Condition(Value x, Comparison how, Value y) {
-        Value choose(Value yes, Value no) {
+        public Value choose(Value yes, Value no) {
             return new Choose(this, yes, no);
         }
     }

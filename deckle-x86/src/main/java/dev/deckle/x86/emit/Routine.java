@@ -1,12 +1,12 @@
-package dev.deckle.x86;
+package dev.deckle.x86.emit;
 
-import static dev.deckle.x86.Asm.Mem.at;
+import static dev.deckle.x86.emit.Asm.Mem.at;
 
-import dev.deckle.x86.Asm.Mem;
-import dev.deckle.x86.Asm.Reg;
-import dev.deckle.x86.Value.Constant;
-import dev.deckle.x86.Value.Held;
-import dev.deckle.x86.Value.Stored;
+import dev.deckle.x86.emit.Asm.Mem;
+import dev.deckle.x86.emit.Asm.Reg;
+import dev.deckle.x86.emit.Value.Constant;
+import dev.deckle.x86.emit.Value.Held;
+import dev.deckle.x86.emit.Value.Stored;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -24,7 +24,7 @@ import java.util.function.BinaryOperator;
 /// ```
 /// becomes `void f(frame)` for `call(n, x, y)`, see [Kernel]. Loops take whole vectors, and what is left of
 /// a row, less than a vector, through a mask: the same formula for every element, wherever it lies.
-final class Routine {
+public final class Routine {
     /// What a routine was told, and its own vectors.
     private static final Reg FRAME = Reg.RDI;
     static final Reg CONSTANTS = Reg.RSI;
@@ -49,7 +49,7 @@ final class Routine {
     private static final int CHAINS = 4;
 
     /// A number of elements, in memory.
-    record Count(Mem at) {}
+    public record Count(Mem at) {}
 
     /// An array that goes on by some elements after each row.
     private record Advance(Reg base, Count stride, int bytes) {}
@@ -66,7 +66,7 @@ final class Routine {
     private final Map<Integer, Integer> constants = new LinkedHashMap<>();
     private final int pool;
 
-    Routine(Isa isa) {
+    public Routine(Isa isa) {
         asm = new Asm(isa);
         for (Reg r : SAVED) {
             asm.push(r);
@@ -96,37 +96,37 @@ final class Routine {
     }
 
     /// The same for each row.
-    Array floats() {
+    public Array floats() {
         return array(Array.Form.FLOATS);
     }
 
     /// With rows `stride` apart.
-    Array floats(Count stride) {
+    public Array floats(Count stride) {
         return array(Array.Form.FLOATS, stride, Float.BYTES);
     }
 
-    Array halves() {
+    public Array halves() {
         return array(Array.Form.HALVES);
     }
 
     /// Each for two neighbours, with rows `stride` apart.
-    Array twice(Count stride) {
+    public Array twice(Count stride) {
         return array(Array.Form.TWICE, stride, Float.BYTES);
     }
 
     /// One number for each row.
-    Array column() {
+    public Array column() {
         Array a = array(Array.Form.COLUMN);
         advances.add(new Advance(a.base(), null, Float.BYTES));
         return a;
     }
 
-    Count count() {
+    public Count count() {
         return new Count(argument());
     }
 
     /// Of a column of numbers of 64 bits, that of the current row.
-    Count countOfRow() {
+    public Count countOfRow() {
         Reg base = BASES[bases++];
         asm.mov(base, argument());
         Mem here = at(FRAME, ROW_COUNTS + 8 * rowCounts++);
@@ -136,7 +136,7 @@ final class Routine {
     }
 
     /// A float, by its bits.
-    Value scalar() {
+    public Value scalar() {
         int register = 0;
         asm.broadcast(register, argument());
         return stored(register);
@@ -154,7 +154,7 @@ final class Routine {
     // ---- loops
 
     /// For each of some rows.
-    void rows(Count rows, Runnable row) {
+    public void rows(Count rows, Runnable row) {
         asm.mov(LEFT, rows.at);
         asm.test(LEFT);
         int none = asm.skipIfZero();
@@ -178,26 +178,26 @@ final class Routine {
     }
 
     /// Once, now, with equal numbers in all lanes: for what a row or a call has one of.
-    Value once(Value formula) {
+    public Value once(Value formula) {
         Held result = held(0);
         keep(result, formula);
         return stored(result.register());
     }
 
     /// The same, for what is one number of the row.
-    void once(Effect effect) {
+    public void once(Effect effect) {
         step(0, 0, false, List.of(effect));
     }
 
     /// For each of `n` elements.
-    void each(Count n, Effect... effects) {
+    public void each(Count n, Effect... effects) {
         start(n);
         loop(effects);
         rest(0, List.of(effects));
     }
 
     /// For the elements from `from` up to `to`.
-    void each(Count from, Count to, Effect... effects) {
+    public void each(Count from, Count to, Effect... effects) {
         asm.mov(Array.OFFSET, from.at);
         asm.add(Array.OFFSET, Array.OFFSET);
         asm.mov(LEFT, to.at);
@@ -207,19 +207,19 @@ final class Routine {
     }
 
     /// For as many elements as make whole vectors.
-    void eachWhole(Count n, Effect... effects) {
+    public void eachWhole(Count n, Effect... effects) {
         start(n);
         loop(effects);
     }
 
-    Value sum(Count n, Value term, Effect... effects) {
+    public Value sum(Count n, Value term, Effect... effects) {
         return fold(n, 0, Value::plus, term, effects);
     }
 
     /// All terms joined, in an order that depends on `n` only, beside the effects of each step.
     ///
     /// @param neutral what joins without a trace
-    Value fold(Count n, float neutral, BinaryOperator<Value> join, Value term, Effect... effects) {
+    public Value fold(Count n, float neutral, BinaryOperator<Value> join, Value term, Effect... effects) {
         List<List<Effect>> steps = new ArrayList<>();
         List<Held> chains = new ArrayList<>();
         for (int i = 0; i < CHAINS; i++) {
@@ -328,7 +328,7 @@ final class Routine {
         return constants.computeIfAbsent(c.bits(), _ -> MASKS + asm.isa.bytes() * constants.size());
     }
 
-    Finished finish() {
+    public Finished finish() {
         for (int i = SAVED.length - 1; i >= 0; i--) {
             asm.pop(SAVED[i]);
         }
@@ -354,5 +354,5 @@ final class Routine {
     }
 
     /// @param end of the instructions
-    record Finished(byte[] bytes, int end) {}
+    public record Finished(byte[] bytes, int end) {}
 }

@@ -1,18 +1,18 @@
-package dev.deckle.x86;
+package dev.deckle.x86.emit;
 
-import static dev.deckle.x86.Asm.Mem.at;
+import static dev.deckle.x86.emit.Asm.Mem.at;
 
-import dev.deckle.x86.Asm.Mem;
-import dev.deckle.x86.Asm.Reg;
+import dev.deckle.x86.emit.Asm.Mem;
+import dev.deckle.x86.emit.Asm.Reg;
 
 /// An argument that is an address: numbers that a [Routine] reads and writes.
 ///
 /// @param base where its current row begins
-record Array(Reg base, Form form) {
+public record Array(Reg base, Form form) {
     /// Twice the number of elements that a pass has left behind.
     static final Reg OFFSET = Reg.RAX;
 
-    enum Form {
+    public enum Form {
         FLOATS,
         /// Of BF16.
         HALVES,
@@ -23,7 +23,7 @@ record Array(Reg base, Form form) {
     }
 
     /// The lanes of the current vector.
-    Value load() {
+    public Value load() {
         Value raw = new Value.Load(this);
         return switch (form) {
             case FLOATS, COLUMN -> raw;
@@ -33,7 +33,7 @@ record Array(Reg base, Form form) {
     }
 
     /// Writes the lanes of the current vector.
-    Effect set(Value value) {
+    public Effect set(Value value) {
         return new Effect.Store(this, value);
     }
 

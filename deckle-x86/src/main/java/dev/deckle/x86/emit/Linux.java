@@ -1,4 +1,4 @@
-package dev.deckle.x86;
+package dev.deckle.x86.emit;
 
 import static dev.deckle.kernel.NativeCall.call;
 import static dev.deckle.kernel.NativeCall.libc;
@@ -9,7 +9,7 @@ import java.lang.foreign.MemorySegment;
 import java.util.Optional;
 
 /// What is asked of the system: to make memory executable, and to give the registers of the matrix unit.
-final class Linux {
+public final class Linux {
     private static final long READ_WRITE = 3;
     private static final long READ_EXECUTE = 5;
     private static final long PRIVATE_ANONYMOUS = 0x22;
@@ -20,7 +20,7 @@ final class Linux {
     private Linux() {}
 
     /// The code on pages of its own that can be read and executed, and never again be written.
-    static MemorySegment executable(byte[] code) {
+    public static MemorySegment executable(byte[] code) {
         long start = call(libc("mmap"), 0, code.length, READ_WRITE, PRIVATE_ANONYMOUS, -1, 0);
         if (start == -1) {
             throw new OutOfMemoryError("the system refuses " + code.length + " bytes of memory for code (mmap)");
@@ -38,7 +38,7 @@ final class Linux {
     /// harm. See "Using XSTATE features in user space applications" in the kernel's documentation.
     ///
     /// @return why not
-    static Optional<String> askForTiles() {
+    public static Optional<String> askForTiles() {
         Optional<MemorySegment> syscall = Linker.nativeLinker().defaultLookup().find("syscall");
         return syscall.isPresent() && call(syscall.get(), ARCH_PRCTL, REQUEST_PERMISSION, TILE_DATA, 0, 0, 0) == 0
                 ? Optional.empty()

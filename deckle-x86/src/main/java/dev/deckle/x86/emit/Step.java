@@ -1,8 +1,8 @@
-package dev.deckle.x86;
+package dev.deckle.x86.emit;
 
-import dev.deckle.x86.Asm.Mem;
-import dev.deckle.x86.Asm.Op;
-import dev.deckle.x86.Value.*;
+import dev.deckle.x86.emit.Asm.Mem;
+import dev.deckle.x86.emit.Asm.Op;
+import dev.deckle.x86.emit.Value.*;
 import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.IdentityHashMap;

@@ -1,19 +1,19 @@
-package dev.deckle.x86;
+package dev.deckle.x86.emit;
 
 import java.lang.foreign.MemorySegment;
 import java.util.function.Supplier;
 
 /// Machine code that is emitted when it is first asked for. A command needs few of all functions, and to emit them all
 /// would take a tenth of a second of each start, because Java itself is not yet compiled then.
-final class Function {
+public final class Function {
     private final Supplier<byte[]> emitter;
     private volatile MemorySegment code;
 
-    Function(Supplier<byte[]> emitter) {
+    public Function(Supplier<byte[]> emitter) {
         this.emitter = emitter;
     }
 
-    MemorySegment get() {
+    public MemorySegment get() {
         MemorySegment c = code;
         return c != null ? c : emit();
     }
@@ -26,7 +26,7 @@ final class Function {
     }
 
     /// What it consists of.
-    byte[] bytes() {
+    public byte[] bytes() {
         return emitter.get();
     }
 }
