@@ -3,6 +3,7 @@ package dev.deckle.x86.emit;
 import dev.deckle.kernel.Native;
 import dev.deckle.kernel.NativeCall;
 import dev.deckle.kernel.Scratch;
+import java.lang.foreign.MemorySegment;
 import java.util.function.Consumer;
 
 /// A function that is defined by what it does with its arguments, see [Routine].
@@ -11,7 +12,8 @@ public final class Kernel {
 
     private final Isa isa;
     private final Consumer<Routine> definition;
-    private final Function function = new Function(() -> finished().bytes());
+    private final Function function = new Function(this::bytes);
+    private int declared;
 
     public Kernel(Isa isa, Consumer<Routine> definition) {
         this.isa = isa;
@@ -24,13 +26,23 @@ public final class Kernel {
         return r.finish();
     }
 
+    private byte[] bytes() {
+        Routine.Finished f = finished();
+        declared = f.arguments();
+        return f.bytes();
+    }
+
     /// With the arguments in the order in which the definition declares them.
     public void call(long... arguments) {
+        MemorySegment code = function.get();
+        if (arguments.length != declared) { // the code trusts them
+            throw new IllegalArgumentException(declared + " arguments are declared, not " + arguments.length);
+        }
         long frame = Scratch.bytes(FRAME_SLOT, Routine.FRAME_BYTES);
         for (int i = 0; i < arguments.length; i++) {
             Native.setLong(frame + 8L * i, arguments[i]);
         }
-        NativeCall.call(function.get(), frame, 0, 0, 0, 0, 0);
+        NativeCall.call(code, frame, 0, 0, 0, 0, 0);
     }
 
     /// A scalar argument.

@@ -350,9 +350,10 @@ public final class Routine {
                 asm.put32(bits);
             }
         }
-        return new Finished(asm.bytes(), end);
+        return new Finished(asm.bytes(), end, arguments);
     }
 
     /// @param end of the instructions
-    public record Finished(byte[] bytes, int end) {}
+    /// @param arguments how many there are
+    public record Finished(byte[] bytes, int end, int arguments) {}
 }
