@@ -4,15 +4,15 @@ import static dev.deckle.x86.emit.Asm.Mem.at;
 import static dev.deckle.x86.emit.Asm.Reg.*;
 import static dev.deckle.x86.emit.Kernel.scalar;
 
-import dev.deckle.x86.emit.Asm;
-import dev.deckle.x86.emit.Isa;
-import dev.deckle.x86.emit.Function;
-import dev.deckle.x86.emit.Value;
-import dev.deckle.x86.emit.Routine;
-import dev.deckle.x86.emit.Kernel;
 import dev.deckle.kernel.Native;
 import dev.deckle.kernel.NativeCall;
 import dev.deckle.kernel.Scratch;
+import dev.deckle.x86.emit.Asm;
+import dev.deckle.x86.emit.Function;
+import dev.deckle.x86.emit.Isa;
+import dev.deckle.x86.emit.Kernel;
+import dev.deckle.x86.emit.Routine;
+import dev.deckle.x86.emit.Value;
 import java.lang.foreign.ValueLayout;
 
 /// AdamW, and the norm of gradients that it is told of.

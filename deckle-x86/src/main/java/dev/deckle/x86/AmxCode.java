@@ -1,9 +1,9 @@
 package dev.deckle.x86;
 
+import dev.deckle.kernel.NativeCall;
 import dev.deckle.x86.emit.Asm;
 import dev.deckle.x86.emit.Isa;
 import dev.deckle.x86.emit.Linux;
-import dev.deckle.kernel.NativeCall;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;

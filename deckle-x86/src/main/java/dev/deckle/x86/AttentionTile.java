@@ -3,14 +3,14 @@ package dev.deckle.x86;
 import static dev.deckle.x86.emit.Kernel.scalar;
 import static dev.deckle.x86.emit.Value.Comparison.EQUAL;
 
-import dev.deckle.x86.emit.Isa;
-import dev.deckle.x86.emit.Value;
-import dev.deckle.x86.emit.Array;
-import dev.deckle.x86.emit.Routine;
-import dev.deckle.x86.emit.Kernel;
 import dev.deckle.kernel.Native;
 import dev.deckle.kernel.Scratch;
+import dev.deckle.x86.emit.Array;
+import dev.deckle.x86.emit.Isa;
+import dev.deckle.x86.emit.Kernel;
+import dev.deckle.x86.emit.Routine;
 import dev.deckle.x86.emit.Routine.Count;
+import dev.deckle.x86.emit.Value;
 
 /// The online softmax over one tile of scores, and the way back.
 final class AttentionTile {

@@ -3,8 +3,8 @@ package dev.deckle.x86;
 import static dev.deckle.x86.Product.evenly;
 import static java.lang.Math.ceilDiv;
 
-import dev.deckle.x86.emit.Isa;
 import dev.deckle.kernel.Scratch;
+import dev.deckle.x86.emit.Isa;
 
 /// A large product, after Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008): A is
 /// packed to lie in memory just as the tile will read it, shared by the team. Then each task makes some columns of C,

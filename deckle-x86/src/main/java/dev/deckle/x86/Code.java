@@ -1,11 +1,11 @@
 package dev.deckle.x86;
 
-import dev.deckle.x86.emit.Asm;
-import dev.deckle.x86.emit.Isa;
-import dev.deckle.x86.emit.Function;
 import dev.deckle.x86.Operand.Source;
 import dev.deckle.x86.Tile.Form;
 import dev.deckle.x86.Tile.Width;
+import dev.deckle.x86.emit.Asm;
+import dev.deckle.x86.emit.Function;
+import dev.deckle.x86.emit.Isa;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;

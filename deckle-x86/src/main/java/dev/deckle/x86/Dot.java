@@ -4,10 +4,10 @@ import static dev.deckle.x86.emit.Asm.Mem.at;
 import static dev.deckle.x86.emit.Asm.Reg.*;
 
 import dev.deckle.x86.emit.Asm;
-import dev.deckle.x86.emit.Isa;
 import dev.deckle.x86.emit.Asm.Mem;
 import dev.deckle.x86.emit.Asm.Op;
 import dev.deckle.x86.emit.Asm.Reg;
+import dev.deckle.x86.emit.Isa;
 
 /// Emits the kernel for few rows, such as one token times a weight matrix: `out[x, w] = x . w` for `rows` rows of X and
 /// groups of four rows of W, both contiguous along k. Each number of W is used `rows` times only, so memory sets the

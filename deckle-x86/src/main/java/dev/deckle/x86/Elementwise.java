@@ -1,18 +1,17 @@
 package dev.deckle.x86;
 
 import static dev.deckle.x86.emit.Kernel.scalar;
-import static dev.deckle.x86.emit.Value.Comparison.UNORDERED;
 
-import dev.deckle.x86.emit.Isa;
-import dev.deckle.x86.emit.Value;
-import dev.deckle.x86.emit.Routine;
-import dev.deckle.x86.emit.Kernel;
 import dev.deckle.kernel.Bf16;
 import dev.deckle.kernel.BinaryFn;
 import dev.deckle.kernel.Native;
 import dev.deckle.kernel.ScalarKernels;
 import dev.deckle.kernel.UnaryFn;
 import dev.deckle.tensor.DType;
+import dev.deckle.x86.emit.Isa;
+import dev.deckle.x86.emit.Kernel;
+import dev.deckle.x86.emit.Routine;
+import dev.deckle.x86.emit.Value;
 import java.util.EnumMap;
 import java.util.Map;
 
@@ -106,8 +105,8 @@ final class Elementwise {
             case SUB -> a.minus(b);
             case MUL -> a.times(b);
             case DIV -> a.over(b);
-            case MAX -> a.is(UNORDERED, b).choose(a.plus(b), a.max(b)); // NaN wins
-            case MIN -> a.is(UNORDERED, b).choose(a.plus(b), a.min(b));
+            case MAX -> Functions.max(a, b);
+            case MIN -> Functions.min(a, b);
             case POW, EQ, NE, LT, LE, GT, GE -> throw new AssertionError(f);
         }));
     }

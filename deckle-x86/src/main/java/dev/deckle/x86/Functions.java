@@ -4,9 +4,10 @@ import static dev.deckle.x86.emit.Value.Comparison.EQUAL;
 import static dev.deckle.x86.emit.Value.Comparison.GREATER;
 import static dev.deckle.x86.emit.Value.Comparison.LESS;
 import static dev.deckle.x86.emit.Value.Comparison.LESS_OR_EQUAL;
+import static dev.deckle.x86.emit.Value.Comparison.UNORDERED;
 
-import dev.deckle.x86.emit.Value;
 import dev.deckle.kernel.UnaryFn;
+import dev.deckle.x86.emit.Value;
 import java.util.Optional;
 
 /// Functions of a number and their derivatives, as formulas of what the processor can do.
@@ -151,6 +152,16 @@ final class Functions {
             case GELU_TANH -> geluTanhSlope(x);
             case SIN, COS -> null;
         });
+    }
+
+    /// The larger number, or NaN where one of them is.
+    static Value max(Value a, Value b) {
+        return a.is(UNORDERED, b).choose(a.plus(b), a.max(b));
+    }
+
+    /// The smaller number, or NaN where one of them is.
+    static Value min(Value a, Value b) {
+        return a.is(UNORDERED, b).choose(a.plus(b), a.min(b));
     }
 
     private static Value sign(Value x) {

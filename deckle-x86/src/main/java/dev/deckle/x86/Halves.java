@@ -1,9 +1,9 @@
 package dev.deckle.x86;
 
+import dev.deckle.kernel.NativeCall;
 import dev.deckle.x86.emit.Asm;
 import dev.deckle.x86.emit.Isa;
 import dev.deckle.x86.emit.Linux;
-import dev.deckle.kernel.NativeCall;
 import java.util.Optional;
 
 /// The kernels for bf16: AVX512_BF16, and the matrix unit for large products where the processor has one, the system

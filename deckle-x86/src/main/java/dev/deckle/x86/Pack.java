@@ -3,11 +3,11 @@ package dev.deckle.x86;
 import static dev.deckle.x86.emit.Asm.Mem.at;
 import static dev.deckle.x86.emit.Asm.Reg.*;
 
+import dev.deckle.x86.Operand.Source;
 import dev.deckle.x86.emit.Asm;
-import dev.deckle.x86.emit.Isa;
 import dev.deckle.x86.emit.Asm.Mem;
 import dev.deckle.x86.emit.Asm.Reg;
-import dev.deckle.x86.Operand.Source;
+import dev.deckle.x86.emit.Isa;
 
 /// Emits the kernels that lay a matrix out as strips: one vector wide, contiguous, a vector for each k.
 final class Pack {

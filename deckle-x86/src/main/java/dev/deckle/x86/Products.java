@@ -1,12 +1,12 @@
 package dev.deckle.x86;
 
-import dev.deckle.x86.emit.Asm;
-import dev.deckle.x86.emit.Isa;
 import dev.deckle.kernel.Native;
 import dev.deckle.kernel.Team;
 import dev.deckle.tensor.DType;
 import dev.deckle.x86.Operand.Source;
 import dev.deckle.x86.Tile.Form;
+import dev.deckle.x86.emit.Asm;
+import dev.deckle.x86.emit.Isa;
 import java.lang.foreign.Arena;
 import java.util.Optional;
 

@@ -1,14 +1,12 @@
 package dev.deckle.x86;
 
-import static dev.deckle.x86.emit.Value.Comparison.UNORDERED;
-
-import dev.deckle.x86.emit.Isa;
-import dev.deckle.x86.emit.Value;
-import dev.deckle.x86.emit.Routine;
-import dev.deckle.x86.emit.Kernel;
 import dev.deckle.kernel.Native;
 import dev.deckle.kernel.ReduceFn;
 import dev.deckle.kernel.Scratch;
+import dev.deckle.x86.emit.Isa;
+import dev.deckle.x86.emit.Kernel;
+import dev.deckle.x86.emit.Routine;
+import dev.deckle.x86.emit.Value;
 
 /// Sums and maxima, in an order that depends on the shape only. Long sums are cut into pieces, so that the rounding
 /// error grows with the length of a piece and not of the whole.
@@ -48,9 +46,8 @@ final class Reduce {
         return f == ReduceFn.SUM ? 0 : Float.NEGATIVE_INFINITY;
     }
 
-    /// NaN wins a maximum.
     private static Value join(ReduceFn f, Value a, Value b) {
-        return f == ReduceFn.SUM ? a.plus(b) : a.is(UNORDERED, b).choose(a.plus(b), a.max(b));
+        return f == ReduceFn.SUM ? a.plus(b) : Functions.max(a, b);
     }
 
     void rowDots(long a, long as, long b, long bs, long y, long rows, int n) {

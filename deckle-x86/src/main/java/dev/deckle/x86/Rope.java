@@ -2,11 +2,11 @@ package dev.deckle.x86;
 
 import static dev.deckle.x86.emit.Kernel.scalar;
 
-import dev.deckle.x86.emit.Isa;
-import dev.deckle.x86.emit.Value;
-import dev.deckle.x86.emit.Routine;
-import dev.deckle.x86.emit.Kernel;
 import dev.deckle.kernel.Native;
+import dev.deckle.x86.emit.Isa;
+import dev.deckle.x86.emit.Kernel;
+import dev.deckle.x86.emit.Routine;
+import dev.deckle.x86.emit.Value;
 
 /// Rotary positions: pairs of numbers of a row, each turned by its angle.
 final class Rope {

@@ -1,10 +1,10 @@
 package dev.deckle.x86;
 
-import dev.deckle.x86.emit.Isa;
-import dev.deckle.x86.emit.Value;
-import dev.deckle.x86.emit.Routine;
-import dev.deckle.x86.emit.Kernel;
 import dev.deckle.kernel.Native;
+import dev.deckle.x86.emit.Isa;
+import dev.deckle.x86.emit.Kernel;
+import dev.deckle.x86.emit.Routine;
+import dev.deckle.x86.emit.Value;
 
 /// The softmax of rows, its logarithm and their gradients, and the cross entropy.
 final class Softmax {

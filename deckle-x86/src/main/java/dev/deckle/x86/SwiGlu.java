@@ -1,9 +1,9 @@
 package dev.deckle.x86;
 
 import dev.deckle.x86.emit.Isa;
-import dev.deckle.x86.emit.Value;
-import dev.deckle.x86.emit.Routine;
 import dev.deckle.x86.emit.Kernel;
+import dev.deckle.x86.emit.Routine;
+import dev.deckle.x86.emit.Value;
 
 /// `silu(gate) up`, silu(x) = x sigmoid(x).
 final class SwiGlu {

@@ -3,11 +3,11 @@ package dev.deckle.x86;
 import static dev.deckle.x86.emit.Asm.Mem.at;
 import static dev.deckle.x86.emit.Asm.Reg.*;
 
+import dev.deckle.kernel.NativeCall;
 import dev.deckle.x86.emit.Asm;
+import dev.deckle.x86.emit.Asm.Reg;
 import dev.deckle.x86.emit.Isa;
 import dev.deckle.x86.emit.Linux;
-import dev.deckle.kernel.NativeCall;
-import dev.deckle.x86.emit.Asm.Reg;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;

@@ -1,6 +1,5 @@
 package dev.deckle.x86;
 
-import dev.deckle.x86.emit.Isa;
 import dev.deckle.kernel.BinaryFn;
 import dev.deckle.kernel.Family;
 import dev.deckle.kernel.Kernels;
@@ -8,6 +7,7 @@ import dev.deckle.kernel.ReduceFn;
 import dev.deckle.kernel.Team;
 import dev.deckle.kernel.UnaryFn;
 import dev.deckle.tensor.DType;
+import dev.deckle.x86.emit.Isa;
 
 /// All kernels in F32, and the products with weights of BF16, by emitted code. This class only hands on; each family
 /// has a class of its own.

@@ -1,8 +1,8 @@
 package dev.deckle.x86;
 
-import dev.deckle.x86.emit.Linux;
 import dev.deckle.kernel.KernelProvider;
 import dev.deckle.kernel.Kernels;
+import dev.deckle.x86.emit.Linux;
 
 /// Offers [X86Kernels] where they can run: x86-64, Linux, AVX2 and FMA or more, native access, executable pages.
 /// `-Ddeckle.x86.isa=avx2`, `avx512` or `amx` asks for one instruction set; `avx512` leaves the matrix unit (AMX) out.

@@ -5,10 +5,10 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import dev.deckle.x86.emit.Isa;
 import dev.deckle.kernel.Kernels;
 import dev.deckle.kernel.Team;
 import dev.deckle.x86.MatmulTest.Kind;
+import dev.deckle.x86.emit.Isa;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;

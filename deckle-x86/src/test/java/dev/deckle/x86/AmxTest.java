@@ -7,8 +7,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assertions.fail;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import dev.deckle.x86.emit.Asm;
-import dev.deckle.x86.emit.Isa;
 import dev.deckle.kernel.Bf16;
 import dev.deckle.kernel.Native;
 import dev.deckle.kernel.Scratch;
@@ -16,6 +14,8 @@ import dev.deckle.kernel.Team;
 import dev.deckle.tensor.DType;
 import dev.deckle.x86.Operand.Source;
 import dev.deckle.x86.Tile.Form;
+import dev.deckle.x86.emit.Asm;
+import dev.deckle.x86.emit.Isa;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;

@@ -6,11 +6,11 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.abort;
 
 import dev.deckle.x86.emit.Asm;
-import dev.deckle.x86.emit.Isa;
-import dev.deckle.x86.emit.Routine;
-import dev.deckle.x86.emit.Kernel;
 import dev.deckle.x86.emit.Asm.Mem;
 import dev.deckle.x86.emit.Asm.Reg;
+import dev.deckle.x86.emit.Isa;
+import dev.deckle.x86.emit.Kernel;
+import dev.deckle.x86.emit.Routine;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.lang.reflect.Field;

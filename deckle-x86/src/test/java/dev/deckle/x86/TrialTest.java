@@ -6,11 +6,11 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import dev.deckle.kernel.NativeCall;
 import dev.deckle.x86.emit.Asm;
+import dev.deckle.x86.emit.Asm.Reg;
 import dev.deckle.x86.emit.Isa;
 import dev.deckle.x86.emit.Linux;
-import dev.deckle.kernel.NativeCall;
-import dev.deckle.x86.emit.Asm.Reg;
 import java.io.File;
 import java.io.IOException;
 import java.lang.foreign.MemorySegment;

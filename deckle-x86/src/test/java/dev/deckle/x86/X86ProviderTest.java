@@ -6,8 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import dev.deckle.x86.emit.Linux;
 import dev.deckle.kernel.KernelProvider;
+import dev.deckle.x86.emit.Linux;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;

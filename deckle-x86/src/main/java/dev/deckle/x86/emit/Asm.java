@@ -64,7 +64,6 @@ public final class Asm {
     public static final Op VPSUBD = new Op(1, 1, 0, 0xFA);
     public static final Op VCVTDQ2PS = new Op(1, 0, 0, 0x5B);
     public static final Op VCVTPS2PD = new Op(1, 0, 0, 0x5A, 32);
-    public static final Op VADDPD = new Op(1, 1, 1, 0x58);
     public static final Op VADDPS = new Op(1, 0, 0, 0x58);
     public static final Op VMULPS = new Op(1, 0, 0, 0x59);
     public static final Op VSUBPS = new Op(1, 0, 0, 0x5C);

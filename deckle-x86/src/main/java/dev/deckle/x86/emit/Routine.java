@@ -22,8 +22,8 @@ import java.util.function.BinaryOperator;
 /// Array y = r.floats();
 /// r.each(n, y.set(x.load().times(2)));
 /// ```
-/// becomes `void f(frame)` for `call(n, x, y)`, see [Kernel]. Loops take whole vectors, and what is left of
-/// a row, less than a vector, through a mask: the same formula for every element, wherever it lies.
+/// becomes `void f(frame)` for `call(n, x, y)`, see [Kernel]. Loops take whole vectors, and what is left of a row, less
+/// than a vector, through a mask: the same formula for every element, wherever it lies.
 public final class Routine {
     /// What a routine was told, and its own vectors.
     private static final Reg FRAME = Reg.RDI;
