@@ -57,8 +57,8 @@ final class AmxCode {
         }
     }
 
-    /// C (rows, columns) at `c` (+)= A, packed at `a`, times B, in strips at `b`, see [AmxTile]. `rows` is at most
-    /// [#SIDE], `columns` any number above 0. The A to be multiplied next lies behind this one.
+    /// C (rows, columns) at `c` (+)= A, in strips at `a`, times B, in strips at `b`, see [AmxTile]. `rows` is at most
+    /// [#SIDE], `columns` any number above 0.
     void multiply(
             int rows, int columns, int blocks, long a, long b, long strip, long c, long ldc, boolean accumulate) {
         int panels = columns / SIDE;
@@ -81,7 +81,7 @@ final class AmxCode {
             long b = arena.allocate(2 * AmxTile.BYTES, 64).address();
             long c = arena.allocate((long) Float.BYTES * SIDE * SIDE, 64).address();
             return Trial.run(kernels[2][2],
-                    c, Float.BYTES * SIDE, a, b, AmxTile.BYTES, shapes(SIDE, SIDE), 1, 1, 1, a);
+                    c, Float.BYTES * SIDE, a, b, AmxTile.BYTES, shapes(SIDE, SIDE), 1, 1, 1, 0);
         }
     }
 
@@ -94,6 +94,6 @@ final class AmxCode {
             boolean accumulate) {
         caller.call(kernels[Math.ceilDiv(rows, AmxTile.SIDE)][Math.ceilDiv(columns, AmxTile.SIDE)],
                 c, ldc, a, b, strip, shapes(rows, columns), panels, blocks,
-                accumulate ? 1 : 0, a + 2L * AmxTile.BYTES * blocks, 0);
+                accumulate ? 1 : 0, 0, 0);
     }
 }

@@ -1,91 +1,130 @@
 package dev.deckle.x86;
 
 import static java.lang.Math.ceilDiv;
+import static java.lang.Math.min;
 
 import dev.deckle.kernel.Native;
 import dev.deckle.kernel.NativeCall;
 import dev.deckle.kernel.Scratch;
+import dev.deckle.x86.Operand.Source;
 import dev.deckle.x86.Tile.Form;
+import java.lang.foreign.MemorySegment;
 
-/// A product of pairs of bf16 by the matrix unit. B is packed as for vectors, and A to be tiles, see [AmxTile]:
+/// A product of pairs of bf16 by the matrix unit. Both operands are packed into strips of tiles, see [AmxTile]:
 /// ```
-/// a panel: [block of 16 steps][32 rows][16 steps]
+/// strip of A: [block of 16 steps][16 rows][16 steps]
+/// strip of B: [block of 16 steps][16 steps][16 columns]      that is, as for vectors
 /// ```
 record AmxPanels(Product p, AmxCode unit) implements Panels {
     private static final int SIDE = AmxTile.SIDE;
-    private static final int BLOCK = 2 * AmxTile.BYTES; // of a panel, in bytes
+
+    /// The numbers along k that are packed from `k0` on: whole blocks, and the steps of the last one if that has fewer
+    /// or ends with half a pair.
+    private record Steps(int blocks, int rest) {
+        static Steps of(Product p, int k0, int kn) {
+            int blocks = (kn - (p.endsOdd(k0, kn) ? 1 : 0)) / SIDE;
+            return new Steps(blocks, kn - blocks * SIDE);
+        }
+
+        int done() {
+            return blocks * SIDE;
+        }
+
+        long bytes() {
+            return (long) blocks * AmxTile.BYTES;
+        }
+    }
 
     @Override
     public int height() {
         return AmxCode.SIDE;
     }
 
-    /// Twice as many as for vectors: the unit is through with a panel of A so soon that the memory it comes from would
-    /// be the limit.
     @Override
-    public int columns() {
-        return 256;
+    public int depth(boolean deep) {
+        return deep ? 192 : Product.DEPTH;
+    }
+
+    /// Larger than for vectors, because the unit is through with it so soon.
+    @Override
+    public long chunk() {
+        return 2 << 20;
     }
 
     @Override
     public long row(int depth) {
-        return AmxTile.ROW;
+        return (long) depth * AmxTile.ROW;
     }
 
     @Override
     public long panel(int depth) {
-        return (long) ceilDiv(depth, SIDE) * BLOCK;
+        return 2 * row(depth);
     }
 
     @Override
-    public void packA(int i0, int rows, int k0, int kn, int height, long to, long panel, long ld) {
-        for (int i = 0; i < rows; i += height) {
-            int some = Math.min(height, rows - i);
-            long at = to + i / height * panel;
-            if (p.a().form() == Form.ROWS) {
-                rows(i0 + i, some, k0, kn, at);
-            } else {
-                columns(i0 + i, some, k0, kn, at);
+    public void packA(int i0, int rows, int k0, int kn, long to, long panel, long strip) {
+        Steps steps = Steps.of(p, k0, kn);
+        boolean lieAsRows = p.a().form() == Form.ROWS;
+        if (!lieAsRows) {
+            weave(p.code().weave(true), p.a(), i0, rows, k0, steps, to, strip);
+        }
+        for (int i = 0; i < rows; i += SIDE) {
+            int some = min(SIDE, rows - i);
+            long at = to + i / SIDE * strip;
+            if (lieAsRows && steps.blocks > 0) {
+                NativeCall.call(p.code().roundToTiles(), p.a().at(i0 + i, k0), p.a().ld(), at, some, steps.blocks, 0);
+            }
+            if (steps.rest > 0) {
+                lastBlock(lieAsRows, i0 + i, some, k0 + steps.done(), steps.rest, at + steps.bytes());
             }
         }
     }
 
-    private void rows(int i0, int rows, int k0, int kn, long to) {
-        for (int s = 0; s < kn; s += SIDE, to += BLOCK) {
-            int steps = Math.min(SIDE, kn - s);
-            if (steps < SIDE) {
-                Native.zero(to, BLOCK);
-            }
-            p.round(i0, rows, k0 + s, steps, to, AmxTile.ROW);
+    /// A tile of fewer than 16 steps, the others 0.
+    private void lastBlock(boolean liesAsRows, int i0, int rows, int k0, int kn, long to) {
+        if (liesAsRows) {
+            Native.zero(to, AmxTile.BYTES);
+            p.round(i0, rows, k0, kn, to, AmxTile.ROW);
+            return;
         }
-    }
-
-    /// Strips of 16 rows, a vector for each step, and each 16 vectors of them transposed.
-    private void columns(int i0, int rows, int k0, int kn, long to) {
-        int blocks = ceilDiv(kn, SIDE);
-        long strip = (long) blocks * AmxTile.BYTES;
-        long strips = Scratch.bytes(Product.SCRATCH, 2 * strip);
-        p.across(p.a(), i0, rows, SIDE, k0, kn, strips, strip, AmxTile.ROW);
-        for (int t = 0; t * SIDE < rows; t++) {
-            long from = strips + t * strip;
-            Native.zero(from + (long) kn * AmxTile.ROW, (long) (blocks * SIDE - kn) * AmxTile.ROW);
-            NativeCall.call(p.code().transpose(), from, AmxTile.ROW, to + (long) t * AmxTile.BYTES, BLOCK, blocks,
-                    AmxTile.BYTES, 1, 0, 0, 0, 0);
-        }
+        long columns = Scratch.bytes(Product.SCRATCH, AmxTile.BYTES);
+        Native.zero(columns, AmxTile.BYTES);
+        p.across(p.a(), i0, rows, SIDE, k0, kn, columns, AmxTile.BYTES, AmxTile.ROW);
+        NativeCall.call(p.code().transpose(), columns, AmxTile.ROW, to, 0, 1, 0, 1, 0, 0, 0, 0);
     }
 
     @Override
     public void packB(int k0, int kn, int j0, int columns, long to, long strip) {
-        p.packB(k0, kn, j0, columns, to, strip);
-        int missing = -kn & SIDE - 1;
+        Steps steps = p.b().source() == Source.FLOATS ? Steps.of(p, k0, kn) : new Steps(0, kn);
+        weave(p.code().weave(false), p.b(), j0, columns, k0, steps, to, strip);
+        if (steps.rest > 0) {
+            p.packB(k0 + steps.done(), steps.rest, j0, columns, to + steps.bytes(), strip);
+        }
+        long missing = (long) (-kn & SIDE - 1) * AmxTile.ROW;
         for (int s = 0; s * SIDE < columns && p.b().form() == Form.COLUMNS; s++) {
-            Native.zero(to + s * strip + (long) kn * AmxTile.ROW, (long) missing * AmxTile.ROW);
+            Native.zero(to + s * strip + (long) kn * AmxTile.ROW, missing);
+        }
+    }
+
+    /// Whole blocks of floats that run across the strips.
+    private void weave(
+            MemorySegment kernel, Operand x, int i0, int lines, int k0, Steps steps, long to, long strip) {
+        int whole = lines / SIDE;
+        int rest = lines % SIDE;
+        if (whole > 0 && steps.blocks > 0) {
+            NativeCall.call(kernel, x.at(i0, k0), x.ld(), to, strip, whole, steps.blocks, p.code().mask(SIDE),
+                    p.code().pairs, 0, 0, 0);
+        }
+        if (rest > 0 && steps.blocks > 0) {
+            NativeCall.call(kernel, x.at(i0 + whole * SIDE, k0), x.ld(), to + whole * strip, strip, 1, steps.blocks,
+                    p.code().mask(rest), p.code().pairs, 0, 0, 0);
         }
     }
 
     @Override
     public void tile(
-            int rows, int columns, int kn, long ai, long ldai, long bi, long ldbi, long strip, long ci, boolean add) {
-        unit.multiply(rows, columns, ceilDiv(kn, SIDE), ai, bi, strip, ci, p.ldc(), add);
+            int rows, int columns, int kn, long ai, long ldai, long bi, long ldbi, long strip, long ci, long ldc,
+            boolean add) {
+        unit.multiply(rows, columns, ceilDiv(kn, SIDE), ai, bi, strip, ci, ldc, add);
     }
 }

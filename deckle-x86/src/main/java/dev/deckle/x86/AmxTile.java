@@ -15,15 +15,16 @@ import dev.deckle.x86.emit.Asm.Reg;
 /// registers hold C, two A, two B: each tile that is loaded is used twice, and four sums are under way at a time, more
 /// than the unit takes to finish one.
 ///
-/// One multiplication does 16 steps along k. A is packed for it: for each 16 steps 32 rows of 64 bytes. B's strips are
-/// what [Tile] takes as well: 16 vectors of a strip are a tile. Steps that are missing at the end are 0 in both. Rows
-/// and columns that are missing are no part of the tiles' shapes, and their memory is not touched.
+/// One multiplication does 16 steps along k. A and B are packed for it in strips of tiles: 16 rows of A, each with the
+/// steps of a block, or 16 steps, each with 16 columns of B, as [Tile] takes them. Steps that are missing at the end
+/// are 0 in both. Rows and columns that are missing are no part of the tiles' shapes, and their memory is not touched.
+/// Nothing is fetched ahead: the processor does that as well (512 lines of prefetches a tile made no difference).
 ///
 /// ```
-/// void tile(c, ldc, a, b, strip, shapes, panels, blocks, accumulate, next)
+/// void tile(c, ldc, a, b, strip, shapes, panels, blocks, accumulate)
 /// ```
-/// `ldc` and `strip` in bytes, `blocks` of 16 steps, `shapes` what LDTILECFG loads; `next`: what is multiplied next in
-/// place of A. The thread has no state of tiles before and after the call.
+/// `ldc` and `strip`, of A and B, in bytes, `blocks` of 16 steps, `shapes` what LDTILECFG loads. The thread has no
+/// state of tiles before and after the call.
 ///
 /// Source: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 1, chapter 18, and volume 2.
 record AmxTile(int down, int across) {
@@ -37,11 +38,6 @@ record AmxTile(int down, int across) {
     private static final int A0 = 4;
     private static final int B0 = 6;
 
-    /// How far ahead of its use a strip of B is fetched, in bytes: two tiles.
-    private static final int AHEAD = 2 * BYTES;
-    /// Lines of the next A that are fetched at each block: with 8 panels all of it.
-    private static final int LINES = 4;
-
     private static final Reg C = RDI;
     private static final Reg LDC = RSI;
     private static final Reg A_START = RDX;
@@ -50,17 +46,15 @@ record AmxTile(int down, int across) {
     private static final Reg SHAPES = R9;
     private static final Reg STRIDE = R9; // of A and B, once the shapes are loaded
     private static final Reg A = R10;
+    private static final Reg A_LOW = RBX;
     private static final Reg B = R11;
-    private static final Reg B_RIGHT = RBX;
-    private static final Reg C_NEXT = RBP; // a row of the next panel
-    private static final Reg A_NEXT = R12;
+    private static final Reg B_RIGHT = RBP;
     private static final Reg K = RAX;
     private static final Reg C_LOW = RAX; // outside of the loop
-    private static final Reg[] SAVED = {RBX, RBP, R12};
+    private static final Reg[] SAVED = {RBX, RBP};
     private static final Mem ARG_PANELS = argument(0);
     private static final Mem ARG_BLOCKS = argument(1);
     private static final Mem ARG_ACCUMULATE = argument(2);
-    private static final Mem ARG_NEXT = argument(3);
 
     private static Mem argument(int i) {
         return at(RSP, 8 * (SAVED.length + 1 + i));
@@ -73,7 +67,6 @@ record AmxTile(int down, int across) {
         asm.tileConfig(at(SHAPES, 0));
         asm.zero(STRIDE);
         asm.add(STRIDE, ROW);
-        asm.mov(A_NEXT, ARG_NEXT);
 
         int panel = asm.size();
         for (int t = 0; t < down; t++) {
@@ -88,9 +81,9 @@ record AmxTile(int down, int across) {
         asm.land(fresh);
 
         asm.mov(A, A_START);
+        asm.lea(A_LOW, at(A, STRIP, 1, 0));
         asm.mov(B, B_START);
         asm.lea(B_RIGHT, at(B, STRIP, 1, 0));
-        asm.mov(C_NEXT, C);
         asm.mov(K, ARG_BLOCKS);
         asm.align(64);
         int loop = asm.size();
@@ -113,7 +106,7 @@ record AmxTile(int down, int across) {
     /// 16 steps along k.
     private void block(Asm asm) {
         for (int t = 0; t < down; t++) {
-            asm.tileLoad(A0 + t, at(A, STRIDE, 1, t * BYTES));
+            asm.tileLoad(A0 + t, at(t == 0 ? A : A_LOW, STRIDE, 1, 0));
             for (int u = 0; u < across; u++) {
                 if (t == 0) {
                     asm.tileLoad(B0 + u, at(u == 0 ? B : B_RIGHT, STRIDE, 1, 0));
@@ -121,23 +114,9 @@ record AmxTile(int down, int across) {
                 asm.tileMultiply(c(t, u), A0 + t, B0 + u);
             }
         }
-        for (int row = 0; row < SIDE; row++) {
-            asm.prefetch(at(B, AHEAD + row * ROW));
-            if (across > 1) {
-                asm.prefetch(at(B_RIGHT, AHEAD + row * ROW));
-            }
+        for (Reg strip : new Reg[] {A, A_LOW, B, B_RIGHT}) {
+            asm.add(strip, BYTES);
         }
-        for (int u = 0; u < across; u++) {
-            asm.prefetch(at(C_NEXT, (across + u) * ROW));
-        }
-        for (int line = 0; line < LINES; line++) {
-            asm.prefetchFar(at(A_NEXT, line * ROW));
-        }
-        asm.add(A, 2 * BYTES);
-        asm.add(B, BYTES);
-        asm.add(B_RIGHT, BYTES);
-        asm.add(C_NEXT, LDC);
-        asm.add(A_NEXT, LINES * ROW);
     }
 
     private int c(int t, int u) {

@@ -6,6 +6,7 @@ import dev.deckle.x86.Tile.Width;
 import dev.deckle.x86.emit.Asm;
 import dev.deckle.x86.emit.Function;
 import dev.deckle.x86.emit.Isa;
+import dev.deckle.x86.emit.Kernel;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -22,16 +23,25 @@ final class Code {
     /// One kernel's place in the code.
     record Entry(String name, int start, int end) {}
 
+    private static final int ROW_OF_PAIRS = 32; // bf16 in a vector of 512 bits
+
     final Isa isa;
     /// The matrix unit, where it takes over large products of pairs of bf16.
     final Optional<AmxCode> amx;
     final Map<String, Function> functions = new LinkedHashMap<>();
     private final Function transpose;
     private final Function transposeEdge;
-    private final Function round; // for pairs of bf16
+    // for pairs of bf16
+    private final Function round;
+    private final Function roundToTiles;
+    private final Function weave;
+    private final Function weaveAndTurn;
+    final long pairs; // which words of two rows of bf16, one after the other, make pairs
     private final Function[][] across; // by source, those other than READY for pairs of bf16
     private final Function[][][] tiles;
     private final Function[] dots;
+    /// `x += y`: (n, x, y).
+    final Kernel add;
     private final long masks;
 
     /// @param multiply [Asm#VFMADD231PS] or [Asm#VDPBF16PS]
@@ -63,6 +73,20 @@ final class Code {
             dots[rows] = function("dot " + rows, dot::emit);
         }
         round = bf16 ? function("round", Pack::round) : null;
+        roundToTiles = bf16 ? function("roundToTiles", Pack::roundToTiles) : null;
+        weave = bf16 ? function("weave", asm -> Pack.weave(asm, false)) : null;
+        weaveAndTurn = bf16 ? function("weaveAndTurn", asm -> Pack.weave(asm, true)) : null;
+        MemorySegment words = Arena.global().allocate(2L * ROW_OF_PAIRS, 64);
+        for (int i = 0; i < ROW_OF_PAIRS; i++) {
+            words.setAtIndex(ValueLayout.JAVA_SHORT, i, (short) (i % 2 * ROW_OF_PAIRS / 2 + i / 2));
+        }
+        pairs = words.address();
+        add = new Kernel(isa, r -> {
+            var n = r.count();
+            var x = r.floats();
+            var y = r.floats();
+            r.each(n, x.set(x.load().plus(y.load())));
+        });
         // vectors of set and unset lanes: the mask of w lanes starts `lanes - w` numbers in
         MemorySegment table = Arena.global().allocate(2L * isa.bytes(), 64);
         for (int i = 0; i < isa.lanes; i++) {
@@ -100,6 +124,14 @@ final class Code {
 
     MemorySegment round() {
         return round.get();
+    }
+
+    MemorySegment roundToTiles() {
+        return roundToTiles.get();
+    }
+
+    MemorySegment weave(boolean turned) {
+        return (turned ? weaveAndTurn : weave).get();
     }
 
     MemorySegment dot(int rows) {

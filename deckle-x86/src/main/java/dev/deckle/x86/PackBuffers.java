@@ -4,8 +4,8 @@ import dev.deckle.memory.Pages;
 import java.lang.foreign.Arena;
 import java.util.concurrent.ConcurrentLinkedDeque;
 
-/// Memory for packed blocks of A. Each running product has one to itself; they are kept for the next, so there are
-/// never more than products that ran at once. Memory that no product touched costs nothing.
+/// Memory for packed operands. Each task of a running product has some to itself; they are kept for the next, so there
+/// are never more than were in use at once. Memory that no product touched costs nothing.
 final class PackBuffers {
     static final long BYTES = 64L << 20;
 
@@ -18,7 +18,10 @@ final class PackBuffers {
         return idle != null ? idle : Pages.allocate(Arena.global(), BYTES).address();
     }
 
+    /// @param buffer or 0 for none
     static void giveBack(long buffer) {
-        IDLE.addFirst(buffer);
+        if (buffer != 0) {
+            IDLE.addFirst(buffer);
+        }
     }
 }

@@ -15,7 +15,7 @@ import java.lang.foreign.MemorySegment;
 /// - few rows, B transposed (a token times a weight matrix): dot products, W read once as it lies;
 /// - small: tiles over A and B where they lie; only a B that does not lie as vectors is packed, into the thread's
 ///   scratch memory;
-/// - large: [Blocked], both operands packed once and shared by the team.
+/// - large: [Blocked], both operands packed.
 ///
 /// Sizes alone choose the way and cut it into tasks, so no bit of the result depends on the threads.
 ///
@@ -33,8 +33,8 @@ record Product(
     private static final int FEW = 16;
     /// Up to this many rows, packed numbers would be used too seldom to pay for the packing.
     private static final int LOW = 128;
-    /// Columns of C in a task of a large product: a slice of them is a quarter of a megabyte of B.
-    private static final int COLUMNS = 128;
+    /// Bytes of B that are packed for vectors and stay in the second-level cache: 128 columns of a whole slice.
+    private static final int CHUNK = 256 << 10;
     /// Bytes between packed rows, which if they were a power of two apart would fall on each other in the cache; and
     /// between packed panels of columns, because the last column is stored as a whole vector.
     private static final int SPARE = 64;
@@ -144,7 +144,7 @@ record Product(
                 }
                 for (int i = 0; i < m; i += height) {
                     tile(Math.min(height, m - i), jn, kn, a.at(i, k0), a.ld(), bk, ld, strip, atC(i, j0),
-                            accumulate || k0 > 0);
+                            ldc, accumulate || k0 > 0);
                 }
             }
         });
@@ -156,6 +156,17 @@ record Product(
         return c + i * ldc + 4L * j;
     }
 
+    /// The part with these columns of C.
+    Product columns(int j0, int jn) {
+        return new Product(code, m, jn, k, odd, a, b.from(j0, 0), atC(0, j0), ldc, accumulate, team);
+    }
+
+    /// The part with these steps along k, of which the first are done before the others.
+    Product steps(int k0, int kn) {
+        return new Product(code, m, n, kn, endsOdd(k0, kn), a.from(0, k0), b.from(0, k0), c, ldc, accumulate || k0 > 0,
+                team);
+    }
+
     // ---- the panels of a large product, and the calls of the kernels
 
     @Override
@@ -164,8 +175,13 @@ record Product(
     }
 
     @Override
-    public int columns() {
-        return COLUMNS;
+    public int depth(boolean deep) {
+        return DEPTH;
+    }
+
+    @Override
+    public long chunk() {
+        return CHUNK;
     }
 
     @Override
@@ -181,7 +197,8 @@ record Product(
     /// See [Tile].
     @Override
     public void tile(
-            int rows, int columns, int kn, long ai, long ldai, long bi, long ldbi, long strip, long ci, boolean add) {
+            int rows, int columns, int kn, long ai, long ldai, long bi, long ldbi, long strip, long ci, long ldc,
+            boolean add) {
         int lanes = code.isa.lanes;
         int pairs = columns / (2 * lanes);
         int rest = columns % (2 * lanes);
@@ -200,7 +217,8 @@ record Product(
 
     /// In A's own form: rows `ld` apart, or strips.
     @Override
-    public void packA(int i0, int rows, int k0, int kn, int height, long to, long panel, long ld) {
+    public void packA(int i0, int rows, int k0, int kn, long to, long panel, long ld) {
+        int height = height();
         if (a.form() == Form.COLUMNS) {
             across(a, i0, rows, height, k0, kn, to, panel, ld);
             return;
@@ -224,7 +242,8 @@ record Product(
         NativeCall.call(code.round(), a.at(i0, k0), a.ld(), to, ld, rows, numbers / lanes, mask, 0, 0, 0, 0);
     }
 
-    private boolean endsOdd(int k0, int kn) {
+    /// Whether the steps from `k0` on end with half a pair.
+    boolean endsOdd(int k0, int kn) {
         return odd && k0 + kn == k;
     }
 

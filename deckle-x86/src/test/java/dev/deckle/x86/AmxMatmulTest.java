@@ -69,7 +69,7 @@ class AmxMatmulTest {
     }
 
     @Test
-    void moreStepsThanTheBuffersHold() {
+    void sumsOfPartsOfK() {
         Random random = new Random(41);
         MatmulTest.check(kernels, Kind.ROUNDED, 37, 33, 16_391, 1, 0, random, Team.shared());
         MatmulTest.check(kernels, Kind.WEIGHTS, 37, 33, 16_391, 0, 0, random, Team.shared());

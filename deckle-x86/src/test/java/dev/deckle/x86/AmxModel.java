@@ -116,11 +116,6 @@ final class AmxModel {
                 operand(r, x, b);
                 registers[reg] = result(registers[reg] + get());
             }
-            case 0x0F -> {
-                expect(next() == 0x18, "not a prefetch");
-                operand(r, x, b);
-                expect((reg == 1 || reg == 2) && rm < 0, "a prefetch to level 1 or 2");
-            }
             case 0x31 -> {
                 operand(r, x, b);
                 put(result(get() ^ registers[reg]));

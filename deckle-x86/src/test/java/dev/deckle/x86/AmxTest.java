@@ -52,12 +52,13 @@ class AmxTest {
         // what the kernel reads and no more lies before or behind a forbidden page, rows that it need not read are NaN
         int halves = rows > 16 ? 2 : 1;
         int strips = (columns + 15) / 16;
-        long atA = A.place((2 * blocks - 2 + halves) * 256L, random.nextBoolean());
         long strip = 4L * (256 * blocks + 16 * spare);
+        long atA = A.place((halves - 1) * strip / 4 + 256L * blocks, random.nextBoolean());
         long atB = B.place((strips - 1) * strip / 4 + 256L * blocks, random.nextBoolean());
         for (int p = 0; p < k; p++) {
             for (int i = 0; i < 16 * halves; i++) {
-                Bf16.set(atA + p / 32 * 2048 + 64 * i + p % 32 * 2, i < rows ? a[i][p] : Float.NaN);
+                Bf16.set(atA + i / 16 * strip + p / 32 * 1024 + i % 16 * 64 + p % 32 * 2,
+                        i < rows ? a[i][p] : Float.NaN);
             }
             for (int j = 0; j < 16 * strips; j++) {
                 Bf16.set(atB + j / 16 * strip + p / 2 * 64 + j % 16 * 4 + p % 2 * 2,
@@ -124,19 +125,25 @@ class AmxTest {
                 }
             }
         }
-        for (int form = 0; form < 6; form++) { // several slices, panels of a task and tasks
+        for (int form = 0; form < 6; form++) { // several slices, panels of a task and tasks; sums, of one part and of two
             blocked(code, 330, 270, 1201, form, form % 2 == 0, random);
+            blocked(code, 37, 23, 2001, form, form % 2 == 0, random);
+            blocked(code, 517, 19, 1101, form, form % 2 == 0, random);
         }
     }
 
     /// Makes NaN of the memory that operands are packed to: what is not overwritten shows in the result.
-    private static void poison(int m, int n, int k) {
-        long panel = 2048L * (k / 32 + 1);
-        long buffer = PackBuffers.take();
-        Native.ALL.asSlice(buffer, panel * (m / 32 + 1)).fill((byte) -1);
-        PackBuffers.giveBack(buffer);
-        long size = panel * (n / 32 + 1);
-        Native.ALL.asSlice(Scratch.bytes(Product.SCRATCH, size), size).fill((byte) -1);
+    private static void poison() {
+        List<Long> buffers = new ArrayList<>();
+        for (int i = 0; i < 3; i++) { // of a task, of B, of sums
+            buffers.add(PackBuffers.take());
+        }
+        for (long buffer : buffers) {
+            Native.ALL.asSlice(buffer, 2 << 20).fill((byte) -1);
+            Native.ALL.asSlice(buffer + (8 << 20), 2 << 20).fill((byte) -1);
+            PackBuffers.giveBack(buffer);
+        }
+        Native.ALL.asSlice(Scratch.bytes(Product.SCRATCH, 4096), 4096).fill((byte) -1);
     }
 
     private static Guarded room(Guarded usual, long floats) {
@@ -173,7 +180,7 @@ class AmxTest {
             before[e] = random.nextFloat(-1, 1);
             Native.setFloat(c + 4L * e, before[e]);
         }
-        poison(m, n, k);
+        poison();
         Operand left = new Operand(Source.FLOATS, a, rows ? Form.ROWS : Form.COLUMNS, 4L * (rows ? k : m));
         Operand right = pairs ? new Operand(Source.READY, b, Form.ROWS, 2L * even)
                 : new Operand(t == DType.F32 ? Source.FLOATS : Source.HALVES, b, Form.COLUMNS, (long) t.bytes() * n);

@@ -100,6 +100,12 @@ class DisassemblyTest {
                     expect(entry, body, "vpord", rows - 1);
                 }
                 case "round" -> expect(entry, body, "vcvtneps2bf16", 2);
+                case "roundToTiles" -> expect(entry, body, "vcvtne2ps2bf16", 1);
+                case "weave", "weaveAndTurn" -> {
+                    expect(entry, body, "vcvtne2ps2bf16", n);
+                    expect(entry, body, "vpermw", n);
+                    expect(entry, body, "vshuff32x4", words[0].equals("weave") ? 0 : 32);
+                }
                 default -> throw new AssertionError(entry);
             }
             expect(entry, body, "vzeroupper", 1);

@@ -139,7 +139,8 @@ class MatmulTest {
         }
     }
 
-    /// The edges of each way to do it: few rows, tiles in place, and packed; k in slices.
+    /// The edges of each way to do it: few rows, tiles in place, and packed; k in slices, and in sums of one part of
+    /// the rows, two and three.
     @ParameterizedTest
     @MethodSource("kernels")
     void everyWay(Kernels kernels) {
@@ -147,6 +148,7 @@ class MatmulTest {
         int[][] shapes = {
             {1, 300, 1000}, {8, 70, 129}, {9, 70, 129}, {300, 8, 1000}, {300, 9, 1000}, {128, 200, 600},
             {129, 257, 130}, {257, 257, 513}, {300, 65, 384}, {130, 40, 2500}, {2000, 3, 100}, {143, 1000, 65},
+            {530, 33, 1300}, {1050, 20, 2200},
         };
         for (int[] s : shapes) {
             for (int form = 0; form < 9; form++) {
@@ -216,13 +218,15 @@ class MatmulTest {
         }
     }
 
-    /// More than the buffers hold: several blocks of rows, of columns and of k.
+    /// More than the buffers hold, by columns or by steps along k.
     @ParameterizedTest
     @MethodSource("kernels")
     void largerThanTheBuffers(Kernels kernels) {
-        int m = 1300;
-        int n = 1050;
-        int k = 9001;
+        largerThanTheBuffers(kernels, 1300, 2050, 9001);
+        largerThanTheBuffers(kernels, 130, 250, 60_001);
+    }
+
+    private static void largerThanTheBuffers(Kernels kernels, int m, int n, int k) {
         Random random = new Random(22);
         for (int form = 0; form < 4; form++) {
             try (Arena arena = Arena.ofConfined()) {
@@ -254,7 +258,7 @@ class MatmulTest {
         }
     }
 
-    /// More steps along k than the buffers hold: of packed A, and of an A of few rows that is rounded alone.
+    /// Many steps along k: of packed A, and of an A of few rows that is rounded alone, more than the buffers hold.
     @ParameterizedTest
     @MethodSource("kernels")
     void moreRowsThanTheBuffersToRound(Kernels kernels) {

@@ -48,6 +48,8 @@ public final class Asm {
     /// Each lane of both operands is a pair of bf16: adds both products to the lane.
     public static final Op VDPBF16PS = new Op(2, 2, 0, 0x52);
     public static final Op VCVTNEPS2BF16 = new Op(2, 2, 0, 0x72);
+    public static final Op VCVTNE2PS2BF16 = new Op(2, 3, 0, 0x72);
+    public static final Op VPERMW = new Op(2, 1, 1, 0x8D);
     /// 16 bits to 32, with zeros.
     public static final Op VPMOVZXWD = new Op(2, 1, 0, 0x33, 32);
     /// 32 bits to 64, with zeros.
@@ -474,19 +476,10 @@ public final class Asm {
 
     /// Into the first-level cache; never faults.
     public void prefetch(Mem m) {
-        prefetch(1, m);
-    }
-
-    /// Into the second-level cache.
-    public void prefetchFar(Mem m) {
-        prefetch(2, m);
-    }
-
-    private void prefetch(int level, Mem m) {
         rex(0, m.scale > 0 ? high(m.index) : 0, high(m.base));
         put(0x0F);
         put(0x18);
-        memory(level, m, 1);
+        memory(1, m, 1);
     }
 
     public void cpuid() {
