@@ -48,7 +48,7 @@ record AmxPanels(Product p, AmxCode unit) implements Panels {
     /// Larger than for vectors, because the unit is through with it so soon.
     @Override
     public long chunk() {
-        return 2 << 20;
+        return 1 << 20;
     }
 
     @Override

@@ -156,11 +156,6 @@ record Product(
         return c + i * ldc + 4L * j;
     }
 
-    /// The part with these columns of C.
-    Product columns(int j0, int jn) {
-        return new Product(code, m, jn, k, odd, a, b.from(j0, 0), atC(0, j0), ldc, accumulate, team);
-    }
-
     /// The part with these steps along k, of which the first are done before the others.
     Product steps(int k0, int kn) {
         return new Product(code, m, n, kn, endsOdd(k0, kn), a.from(0, k0), b.from(0, k0), c, ldc, accumulate || k0 > 0,
