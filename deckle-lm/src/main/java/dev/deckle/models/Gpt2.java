@@ -68,7 +68,8 @@ public final class Gpt2 implements LinearHead {
             Init init = Init.normal(c.initializer_range);
             cAttn = Linear.transposed(w.scope("c_attn"), c.n_embd, 3 * c.n_embd, init);
             cProj = Linear.transposed(w.scope("c_proj"), c.n_embd, c.n_embd, init);
-            attention = new ScaledDotProductAttention(c.scale(layer), true, new Dropout(c.attn_pdrop));
+            attention =
+                    new ScaledDotProductAttention(c.scale(layer), true, new Dropout(c.attn_pdrop)).roundedLike(cProj);
         }
 
         Tensor forward(Tensor x, Pass pass) {

@@ -102,6 +102,7 @@ public final class GroupedQueryAttention {
     private final int layer;
     private final List<Linear> projections; // query, key, value; or one for all
     private final Linear oProj;
+    private final ScaledDotProductAttention attention;
     private final Optional<RmsNorm> qNorm;
     private final Optional<RmsNorm> kNorm;
     private final Optional<RotaryEmbedding> rope;
@@ -133,6 +134,7 @@ public final class GroupedQueryAttention {
                         linear(w.scope("k_proj"), c.hiddenSize, kv, c.bias, init),
                         linear(w.scope("v_proj"), c.hiddenSize, kv, c.bias, init));
         oProj = linear(w.scope("o_proj"), q, c.hiddenSize, c.outputBias, init);
+        attention = c.attention.roundedLike(oProj);
         qNorm = norm(w.scope("q_norm"));
         kNorm = norm(w.scope("k_norm"));
     }
@@ -152,20 +154,20 @@ public final class GroupedQueryAttention {
     /// x (B, T, hidden) to (B, T, hidden), every position visible that causality allows.
     public Tensor forward(Tensor x, Pass pass) {
         Heads a = fresh(x, pass);
-        return join(pass.attend(layer, a.query, a.key, a.value, c.attention));
+        return join(pass.attend(layer, a.query, a.key, a.value, attention));
     }
 
     /// The same under a mask, 1 for visible: (B, S), (B, T, S) or (B, 1 or H, T, S).
     public Tensor forward(Tensor x, Optional<Tensor> mask, Pass pass) {
         Heads a = heads(x, pass);
         Optional<Tensor> there = mask.isPresent() ? mask : pass.mask(x.dim(1), a.key.dim(2));
-        return join(c.attention.forward(a.query, a.key, a.value, there, pass));
+        return join(attention.forward(a.query, a.key, a.value, there, pass));
     }
 
     /// The same step by step, with the weights (B, H, T, S).
     public Attended forwardWithWeights(Tensor x, Optional<Tensor> mask, Pass pass) {
         Heads a = heads(x, pass);
-        Attended y = c.attention.forwardWithWeights(a.query, a.key, a.value, mask, pass);
+        Attended y = attention.forwardWithWeights(a.query, a.key, a.value, mask, pass);
         return new Attended(join(y.output()), y.weights());
     }
 

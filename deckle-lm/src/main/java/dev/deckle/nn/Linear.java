@@ -1,5 +1,6 @@
 package dev.deckle.nn;
 
+import dev.deckle.tensor.DType;
 import dev.deckle.tensor.Functional;
 import dev.deckle.tensor.Tensor;
 import java.util.Optional;
@@ -68,6 +69,11 @@ public final class Linear {
         return plain
                 ? Functional.linearCrossEntropy(x, transposed ? weight.t() : weight, targets, ignoreIndex)
                 : Functional.crossEntropy(forward(x), targets, ignoreIndex).sum();
+    }
+
+    /// Whether x is rounded to BF16 before it is multiplied, because the weights are of it.
+    boolean rounds() {
+        return weight.dtype() == DType.BF16;
     }
 
     /// The matrix (out, in) that x is multiplied by, its adapter included.

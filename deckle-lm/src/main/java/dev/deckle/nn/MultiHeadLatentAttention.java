@@ -83,7 +83,7 @@ public final class MultiHeadLatentAttention {
         kvANorm = new RmsNorm(w.scope("kv_a_layernorm"), c.kv_lora_rank, c.rms_norm_eps);
         kvB = Linear.wide(w.scope("kv_b_proj"), c.kv_lora_rank, heads * (c.qk_nope_head_dim + c.v_head_dim), init);
         oProj = new Linear(w.scope("o_proj"), heads * c.v_head_dim, c.hidden_size, c.attention_bias, init);
-        attention = new ScaledDotProductAttention(c.scale, true, new Dropout(0));
+        attention = new ScaledDotProductAttention(c.scale, true, new Dropout(0)).roundedLike(oProj);
     }
 
     private static <T> Optional<T> only(boolean condition, Supplier<T> made) {

@@ -27,11 +27,22 @@ import java.util.Optional;
 /// @param causal query i sees keys up to i + S - T
 /// @param window how many of these it sees, the last ones; 0 for all
 /// @param softcap scores become softcap tanh(score / softcap) (Gemma 2); 0 for as they are
+/// @param rounded whether the fused kernel rounds all that it multiplies to BF16, where there is no cache
 /// @param dropout acts on the weights
-public record ScaledDotProductAttention(double scale, boolean causal, int window, double softcap, Dropout dropout) {
+public record ScaledDotProductAttention(
+        double scale, boolean causal, int window, double softcap, boolean rounded, Dropout dropout) {
+    public ScaledDotProductAttention(double scale, boolean causal, int window, double softcap, Dropout dropout) {
+        this(scale, causal, window, softcap, false, dropout);
+    }
+
     /// Without a window and a cap.
     public ScaledDotProductAttention(double scale, boolean causal, Dropout dropout) {
         this(scale, causal, 0, 0, dropout);
+    }
+
+    /// The same, rounded as the products of this layer are: where its weights are of BF16.
+    public ScaledDotProductAttention roundedLike(Linear layer) {
+        return new ScaledDotProductAttention(scale, causal, window, softcap, layer.rounds(), dropout);
     }
 
     /// Through the fused kernel, unless dropout or a cap acts on the scores that it never stores.
@@ -43,7 +54,7 @@ public record ScaledDotProductAttention(double scale, boolean causal, int window
             return forwardWithWeights(q, k, v, mask, pass).output();
         }
         return Functional.attention(q, k, v, mask.map(m -> AttentionMask.additive(visible(m, q, k), q.dtype())), causal,
-                window, scale);
+                window, scale, rounded && pass.cache().isEmpty());
     }
 
     /// Of sequences that stand end to end in one row, each by itself: what a mask of blocks on the diagonal says,

@@ -9,6 +9,7 @@ import dev.deckle.tensor.Tensor;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.Supplier;
+import java.util.function.UnaryOperator;
 
 /// What each operation means in plainer ones. A primitive has no definition but its scalar kernel; a fused operation is
 /// computed here as the textbook writes it, step by step and with every intermediate, and must give the same values and
@@ -98,9 +99,10 @@ public final class Definitions {
 
     private static Tensor attention(Op.Attention a) {
         int group = a.query().dim(1) / a.key().dim(1);
+        UnaryOperator<Tensor> r = x -> a.rounded() ? x.to(DType.BF16).to(x.dtype()) : x;
         Tensor k = repeatHeads(a.key(), group); // (B, H, S, D)
         Tensor v = repeatHeads(a.value(), group); // (B, H, S, E)
-        Tensor scores = a.query().matmul(k.t()).mul(a.scale()); // (B, H, T, S)
+        Tensor scores = r.apply(a.query()).matmul(r.apply(k).t()).mul(a.scale()); // (B, H, T, S)
         int t = scores.dim(2);
         int s = scores.dim(3);
         if (a.mask().isPresent()) {
@@ -120,7 +122,8 @@ public final class Definitions {
         Tensor p = scores.sub(max).exp();
         Tensor sum = p.sum(3, true);
         Tensor some = sum.gt(Tensor.zeros(type, Shape.of(1)));
-        return p.div(sum.where(some, Tensor.full(type, 1, 1))).matmul(v); // (B, H, T, E)
+        Tensor y = r.apply(p).matmul(r.apply(v)); // (B, H, T, E)
+        return y.div(sum.where(some, Tensor.full(type, 1, 1)));
     }
 
     /// The same attention over keys and values that lie in the order of their positions. A block that a row does not
@@ -149,7 +152,7 @@ public final class Definitions {
         Tensor blocks = Tensor.of(table, q.dim(0), n);
         Tensor visible = Tensor.of(mask, q.dim(0), 1, t, s).to(q.dtype());
         return new Op.Attention(q, inOrder(a.keys(), blocks), inOrder(a.values(), blocks), Optional.of(visible), false,
-                0, a.scale(), Tensor.empty(q.dtype(), q.shape().slice(0, 3)));
+                0, a.scale(), false, Tensor.empty(q.dtype(), q.shape().slice(0, 3)));
     }
 
     /// Blocks (blocks, size, G, D) by a table (B, n): (B, G, n * size, D).

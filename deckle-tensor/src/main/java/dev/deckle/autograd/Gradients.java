@@ -86,7 +86,7 @@ public final class Gradients {
             case Op.LayerNorm(Tensor x, Tensor weight, Tensor bias, _, Tensor mean, Tensor rstd) -> each(sink,
                     List.of(x, weight, bias), Normalise.layerNormGrad(x, weight, mean, rstd, g));
             case Op.Rope(Tensor x, Tensor cos, Tensor sin, boolean interleaved) -> sink.add(x,
-                    Rotate.rope(g, cos, sin, interleaved, true));
+                    Rotate.back(x, g, cos, sin, interleaved));
             case Op.SwiGlu(Tensor gate, Tensor up) -> each(sink, List.of(gate, up), Pointwise.swigluGrad(gate, up, g));
             case Op.CrossEntropy(Tensor logits, Tensor targets, long ignore, Tensor lse) -> sink.add(logits,
                     Loss.crossEntropyGrad(logits, targets, ignore, lse, g));

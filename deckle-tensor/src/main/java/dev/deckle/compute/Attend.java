@@ -24,7 +24,8 @@ public final class Attend {
         Tensor v = rows(op.value());
         Optional<Tensor> mask = mask(op);
         Tensor y = Tensor.empty(q.dtype(), Shape.of(q.dim(0), q.dim(2), q.dim(1), v.dim(3))).transpose(1, 2);
-        flash(q.dtype()).forward(shape(op, mask), view(q), view(k), view(v), view(y), op.logSumExp().address(),
+        flash(q.dtype(), op.rounded()).forward(shape(op, mask), view(q), view(k), view(v), view(y),
+                op.logSumExp().address(),
                 Team.shared());
         keepAlive(q, k, v, y, mask, op.logSumExp());
         return y;
@@ -40,9 +41,11 @@ public final class Attend {
         Tensor lse = Tensor.empty(q.dtype(), q.shape().slice(0, 3));
         int[] lengths = lengths(op);
         int longest = IntStream.of(lengths).max().orElse(0);
-        var shape = new FlashAttention.Shape(q.dtype(), q.dim(0), q.dim(1), k.dim(2), q.dim(2), longest, q.dim(3),
-                v.dim(3), op.scale(), longest - q.dim(2), op.window(), FlashAttention.View.NONE);
-        flash(q.dtype()).forward(shape, lengths, view(q), blocks(k, table), blocks(v, table), view(y), lse.address(),
+        var shape =
+                new FlashAttention.Shape(q.dtype(), false, q.dim(0), q.dim(1), k.dim(2), q.dim(2), longest, q.dim(3),
+                        v.dim(3), op.scale(), longest - q.dim(2), op.window(), FlashAttention.View.NONE);
+        flash(q.dtype(), false).forward(shape, lengths, view(q), blocks(k, table), blocks(v, table), view(y),
+                lse.address(),
                 Team.shared());
         keepAlive(q, k, v, y, table, lse);
         return y;
@@ -87,15 +90,16 @@ public final class Attend {
         Tensor dq = Like.layout(q);
         Tensor dk = Like.layout(k);
         Tensor dv = Like.layout(v);
-        flash(q.dtype()).backward(shape(op, mask), view(q), view(k), view(v), view(out), op.logSumExp().address(),
+        flash(q.dtype(), op.rounded()).backward(shape(op, mask), view(q), view(k), view(v), view(out),
+                op.logSumExp().address(),
                 view(g), view(dq), view(dk), view(dv), Team.shared());
         keepAlive(q, k, v, out, g, mask, dq, dk, dv, op.logSumExp());
         return List.of(dq, dk, dv);
     }
 
-    private static FlashAttention flash(DType t) {
+    private static FlashAttention flash(DType t, boolean rounded) {
         Door door = Door.current();
-        return new FlashAttention(door.of(Family.MATMUL, t), door.of(Family.ATTENTION, t));
+        return new FlashAttention(door.of(Family.MATMUL, rounded ? DType.BF16 : t), door.of(Family.ATTENTION, t));
     }
 
     private static FlashAttention.Shape shape(Op.Attention op, Optional<Tensor> mask) {
@@ -103,7 +107,8 @@ public final class Attend {
         Tensor k = op.key();
         int t = q.dim(2);
         int s = k.dim(2);
-        return new FlashAttention.Shape(q.dtype(), q.dim(0), q.dim(1), k.dim(1), t, s, q.dim(3), op.value().dim(3),
+        return new FlashAttention.Shape(q.dtype(), op.rounded(), q.dim(0), q.dim(1), k.dim(1), t, s, q.dim(3),
+                op.value().dim(3),
                 op.scale(), op.causal() ? s - t : FlashAttention.Shape.NOT_CAUSAL, op.window(),
                 mask.map(Attend::view).orElse(FlashAttention.View.NONE));
     }

@@ -33,7 +33,7 @@ public final class FlashAttention {
     private final Kernels products;
     private final Kernels rows;
 
-    /// @param products computes the matrix products
+    /// @param products computes the matrix products, of BF16 where numbers are rounded to be multiplied
     /// @param rows computes the families ATTENTION and REDUCE
     public FlashAttention(Kernels products, Kernels rows) {
         this.products = products;
@@ -105,6 +105,8 @@ public final class FlashAttention {
 
     /// What is computed. Query head h attends to key-value head `h / (heads / kvHeads)`.
     ///
+    /// @param rounded whether all that is multiplied is rounded to BF16 first ([Kernels#matmulRounded]): q, k, v and P,
+    ///     and on the way back dO and dS; sums and the softmax stay in F32
     /// @param kvHeads divides `heads`: fewer is grouped-query attention, 1 is multi-query attention
     /// @param dim columns of queries and keys
     /// @param valueDim columns of values and outputs
@@ -114,7 +116,7 @@ public final class FlashAttention {
     /// @param mask (batch, heads, queries, keys), added to the scaled scores, where -Infinity hides a key; or
     ///     [View#NONE]
     public record Shape(
-            DType t, int batch, int heads, int kvHeads, int queries, int keys, int dim, int valueDim,
+            DType t, boolean rounded, int batch, int heads, int kvHeads, int queries, int keys, int dim, int valueDim,
             double scale, long causalOffset, int window, View mask) {
         public static final long NOT_CAUSAL = Integer.MAX_VALUE;
         private static final int LEAST_TASKS = 8;
@@ -130,13 +132,14 @@ public final class FlashAttention {
         /// The same for a row of the batch that has another number of keys; its last query sees the last of them.
         private Shape withKeys(int keys) {
             long offset = causalOffset == NOT_CAUSAL ? NOT_CAUSAL : (long) keys - queries;
-            return new Shape(t, batch, heads, kvHeads, queries, keys, dim, valueDim, scale, offset, window, mask);
+            return new Shape(t, rounded, batch, heads, kvHeads, queries, keys, dim, valueDim, scale, offset, window,
+                    mask);
         }
 
         /// The same for one query a head that sees all keys: as the heads of a group look at the same keys, `n` of them
         /// can be taken as n queries of one head, and each tile of keys is read once for all.
         private Shape folded(int n) {
-            return new Shape(t, batch, heads / n, kvHeads, n, keys, dim, valueDim, scale, NOT_CAUSAL, 0,
+            return new Shape(t, rounded, batch, heads / n, kvHeads, n, keys, dim, valueDim, scale, NOT_CAUSAL, 0,
                     mask.folded(n));
         }
 
@@ -232,20 +235,31 @@ public final class FlashAttention {
             int cols = Math.min(KEY_BLOCK, end - j);
             for (int c = 0, run; c < cols; c += run) {
                 run = k.run(b, j + c, cols - c);
-                products.matmul(t, n, run, s.dim, q.at(t, b, h, i), q.rowStride, 1, k.at(t, b, kv, j + c), 1,
-                        k.rowStride(), scores + s.bytes(c), KEY_BLOCK, false, Team.serial());
+                multiply(s, n, run, s.dim, q.at(t, b, h, i), q.rowStride, 1, k.at(t, b, kv, j + c), 1,
+                        k.rowStride(), scores + s.bytes(c), KEY_BLOCK, false);
             }
             hideBeforeWindow(s, i, n, j, cols, scores);
             rows.attentionTile(t, scores, KEY_BLOCK, n, cols, s.visible(i, j), s.maskAt(b, h, i, j), s.mask.rowStride,
                     s.scale, max, sum, o, s.valueDim, s.valueDim);
             for (int c = 0, run; c < cols; c += run) {
                 run = v.run(b, j + c, cols - c);
-                products.matmul(t, n, s.valueDim, run, scores + s.bytes(c), KEY_BLOCK, 1, v.at(t, b, kv, j + c),
-                        v.rowStride(), 1, o, s.valueDim, true, Team.serial());
+                multiply(s, n, s.valueDim, run, scores + s.bytes(c), KEY_BLOCK, 1, v.at(t, b, kv, j + c),
+                        v.rowStride(), 1, o, s.valueDim, true);
             }
         }
         rows.attentionEnd(t, max, sum, o, s.valueDim, out.at(t, b, h, i), out.rowStride,
                 lse + s.bytes(((long) b * s.heads + h) * s.queries + i), n, s.valueDim);
+    }
+
+    /// A product of a tile, on this thread.
+    private void multiply(
+            Shape s, int m, int n, int k, long a, long ars, long acs, long b, long brs, long bcs, long c, long crs,
+            boolean accumulate) {
+        if (s.rounded) {
+            products.matmulRounded(m, n, k, a, ars, acs, b, brs, bcs, c, crs, accumulate, Team.serial());
+        } else {
+            products.matmul(s.t, m, n, k, a, ars, acs, b, brs, bcs, c, crs, accumulate, Team.serial());
+        }
     }
 
     /// The scores of keys that have left the window of their query, in a tile of n queries from i on and `cols` keys
@@ -337,23 +351,21 @@ public final class FlashAttention {
         long values = s.bytes((long) (from - j) * s.valueDim);
         gather(s, q, b, h, i, n, s.dim, tile.q);
         gather(s, dout, b, h, i, n, s.valueDim, tile.dout);
-        products.matmul(t, n, cols, s.dim, tile.q, s.dim, 1, tile.k + keys, 1, s.dim, p, KEY_BLOCK, false,
-                Team.serial());
+        multiply(s, n, cols, s.dim, tile.q, s.dim, 1, tile.k + keys, 1, s.dim, p, KEY_BLOCK, false);
         // dp = dout v^T
-        products.matmul(t, n, cols, s.valueDim, tile.dout, s.valueDim, 1, tile.v + values, 1, s.valueDim, ds,
-                KEY_BLOCK, false, Team.serial());
+        multiply(s, n, cols, s.valueDim, tile.dout, s.valueDim, 1, tile.v + values, 1, s.valueDim, ds,
+                KEY_BLOCK, false);
         hideBeforeWindow(s, i, n, from, cols, p);
         rows.attentionTileGrad(t, p, ds, KEY_BLOCK, n, cols, s.visible(i, from), s.maskAt(b, h, i, from),
                 s.mask.rowStride, s.scale, lse, delta);
         // dv += p^T dout
-        products.matmul(t, cols, s.valueDim, n, p, 1, KEY_BLOCK, tile.dout, s.valueDim, 1, tile.dv + values,
-                s.valueDim, true, Team.serial());
+        multiply(s, cols, s.valueDim, n, p, 1, KEY_BLOCK, tile.dout, s.valueDim, 1, tile.dv + values,
+                s.valueDim, true);
         // dk += ds^T q
-        products.matmul(t, cols, s.dim, n, ds, 1, KEY_BLOCK, tile.q, s.dim, 1, tile.dk + keys, s.dim, true,
-                Team.serial());
+        multiply(s, cols, s.dim, n, ds, 1, KEY_BLOCK, tile.q, s.dim, 1, tile.dk + keys, s.dim, true);
         // dq += ds k
-        products.matmul(t, n, s.dim, cols, ds, KEY_BLOCK, 1, tile.k + keys, s.dim, 1, dq.at(t, b, h, i),
-                dq.rowStride, true, Team.serial());
+        multiply(s, n, s.dim, cols, ds, KEY_BLOCK, 1, tile.k + keys, s.dim, 1, dq.at(t, b, h, i),
+                dq.rowStride, true);
     }
 
     /// Rows of a view to rows beside each other.

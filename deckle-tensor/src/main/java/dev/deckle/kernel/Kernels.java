@@ -183,11 +183,11 @@ public interface Kernels {
 
     // ---- ROPE
 
-    /// Rotates rows of n numbers, `xs` (in x) and `ys` (in y) apart, by the angles whose cosines and sines are in rows
-    /// of n/2, row by row. Pairs are (i, i + n/2), or (2i, 2i + 1) where `interleaved`; `inverse` rotates back, which
-    /// is the gradient.
+    /// Rotates rows of n numbers, `xs` (in x) and `ys` (in y) apart, row by row by the angles whose cosines and sines
+    /// are in rows of n/2, `as` apart: 0 where all rows turn by the same. Pairs are (i, i + n/2), or (2i, 2i + 1) where
+    /// `interleaved`; `inverse` rotates back, which is the gradient.
     default void rope(
-            DType t, long x, long xs, long y, long ys, long cos, long sin, long rows, int n,
+            DType t, long x, long xs, long y, long ys, long cos, long sin, long as, long rows, int n,
             boolean interleaved, boolean inverse) {
         throw missing();
     }

@@ -302,15 +302,15 @@ public final class ScalarKernels implements Kernels {
 
     @Override
     public void rope(
-            DType t, long x, long xs, long y, long ys, long cos, long sin, long rows, int n,
+            DType t, long x, long xs, long y, long ys, long cos, long sin, long as, long rows, int n,
             boolean interleaved, boolean inverse) {
         int half = n / 2;
         for (long r = 0; r < rows; r++) {
             for (int i = 0; i < half; i++) {
                 int first = interleaved ? 2 * i : i;
                 int second = interleaved ? 2 * i + 1 : i + half;
-                double c = get(t, cos, r * half + i);
-                double s = inverse ? -get(t, sin, r * half + i) : get(t, sin, r * half + i);
+                double c = get(t, cos, r * as + i);
+                double s = inverse ? -get(t, sin, r * as + i) : get(t, sin, r * as + i);
                 double u = get(t, x, r * xs + first);
                 double v = get(t, x, r * xs + second);
                 set(t, y, r * ys + first, u * c - v * s);

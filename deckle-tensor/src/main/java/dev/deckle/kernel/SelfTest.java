@@ -71,7 +71,7 @@ public final class SelfTest {
             });
             case SOFTMAX -> compare(chosen, (k, out) -> k.softmax(t, true, x, out, ROWS, N));
             case NORM -> compare(chosen, (k, out) -> k.rmsNorm(t, x, w, out, allocate(4 * ROWS), ROWS, N, 1e-6));
-            case ROPE -> compare(chosen, (k, out) -> k.rope(t, x, N, out, N, y, y, ROWS, N - 1, false, false));
+            case ROPE -> compare(chosen, (k, out) -> k.rope(t, x, N, out, N, y, y, N / 2, ROWS, N - 1, false, false));
             case SWIGLU -> compare(chosen, (k, out) -> k.swiglu(t, x, y, out, SIZE));
             case CROSS_ENTROPY -> compare(chosen, (k, out) -> {
                 long lse = allocate(4 * ROWS);

@@ -83,8 +83,8 @@ final class Eager {
                     rstd);
             case Op.LayerNorm(Tensor x, Tensor weight, Tensor bias, double eps, Tensor mean, Tensor rstd) -> Normalise
                     .layerNorm(x, weight, bias, eps, mean, rstd);
-            case Op.Rope(Tensor x, Tensor cos, Tensor sin, boolean interleaved) -> Rotate.rope(x, cos, sin, interleaved,
-                    false);
+            case Op.Rope(Tensor x, Tensor cos, Tensor sin, boolean interleaved) -> Rotate.rope(x, cos, sin,
+                    interleaved);
             case Op.SwiGlu(Tensor gate, Tensor up) -> Pointwise.swiglu(gate, up);
             case Op.CrossEntropy(Tensor logits, Tensor targets, long ignore, Tensor lse) -> Loss.crossEntropy(logits,
                     targets, ignore, lse);

@@ -90,8 +90,17 @@ public final class Functional {
     /// The same where each query sees its own key and the `window - 1` before it only (Beltagy et al. 2020); 0 for all.
     public static Tensor attention(
             Tensor query, Tensor key, Tensor value, Optional<Tensor> mask, boolean causal, int window, double scale) {
+        return attention(query, key, value, mask, causal, window, scale, false);
+    }
+
+    /// The same; where `rounded`, all that is multiplied is rounded to BF16 first, as [#linear] does with weights of
+    /// BF16.
+    public static Tensor attention(
+            Tensor query, Tensor key, Tensor value, Optional<Tensor> mask, boolean causal, int window, double scale,
+            boolean rounded) {
         Shape rows = query.rank() == 4 ? query.shape().slice(0, 3) : Shape.SCALAR;
-        var op = new Op.Attention(query, key, value, mask, causal, window, scale, Tensor.empty(query.dtype(), rows));
+        var op = new Op.Attention(query, key, value, mask, causal, window, scale, rounded,
+                Tensor.empty(query.dtype(), rows));
         if (mask.isPresent() && mask.get().requiresGrad() && NoGrad.recording()) {
             Shapes.of(op);
             return Definitions.of(op).orElseThrow(); // a learned bias: the tiles keep no gradient for each score

@@ -285,10 +285,11 @@ public sealed interface Op {
 
     /// softmax(query key^T scale + mask) value: query (B, H, T, D), key (B, G, S, D), value (B, G, S, E) with H a
     /// multiple of G; mask (additive, expands to (B, H, T, S)); where `causal`, query i sees keys up to i + S - T, and
-    /// of these the last `window` only, if that is not 0. Kept: logSumExp (B, H, T).
+    /// of these the last `window` only, if that is not 0. Where `rounded`, all that is multiplied is rounded to BF16
+    /// first, as x is in a product with weights of BF16. Kept: logSumExp (B, H, T).
     record Attention(
             Tensor query, Tensor key, Tensor value, Optional<Tensor> mask, boolean causal, int window,
-            double scale, Tensor logSumExp) implements Op {
+            double scale, boolean rounded, Tensor logSumExp) implements Op {
         @Override
         public List<Tensor> inputs() {
             return List.of(query, key, value);

@@ -278,7 +278,7 @@ class GradientTest {
             for (int fused = 0; fused < 2; fused++) {
                 List<Tensor> in = List.of(q.detach().requireGrad(), k.detach().requireGrad(),
                         v.detach().requireGrad());
-                var op = new Op.Attention(in.get(0), in.get(1), in.get(2), Optional.empty(), true, window, 0.6,
+                var op = new Op.Attention(in.get(0), in.get(1), in.get(2), Optional.empty(), true, window, 0.6, false,
                         Tensor.empty(DType.F64, Shape.of(1, 4, t)));
                 Tensor y = fused == 1
                         ? Functional.attention(in.get(0), in.get(1), in.get(2), Optional.empty(), true, window, 0.6)

@@ -218,11 +218,11 @@ class ScalarKernelsTest {
         long sin = array(Math.sin(0.3), Math.sin(0.7));
         long y = array(new double[4]);
         for (boolean interleaved : new boolean[] {false, true}) {
-            K.rope(F64, array(x), 4, y, 4, cos, sin, 1, 4, interleaved, false);
+            K.rope(F64, array(x), 4, y, 4, cos, sin, 2, 1, 4, interleaved, false);
             int second = interleaved ? 1 : 2;
             assertEquals(Math.cos(0.3) - Math.sin(0.3) * x[second], read(y, 4)[0], 1e-15);
             assertEquals(Math.cos(0.3) * x[second] + Math.sin(0.3), read(y, 4)[second], 1e-15);
-            K.rope(F64, y, 4, y, 4, cos, sin, 1, 4, interleaved, true);
+            K.rope(F64, y, 4, y, 4, cos, sin, 2, 1, 4, interleaved, true);
             assertArrayEquals(x, read(y, 4), 1e-15);
         }
     }

@@ -25,12 +25,12 @@ final class Rope {
     private Rope() {}
 
     static void rows(
-            long x, long xs, long y, long ys, long cos, long sin, long rows, int n,
+            long x, long xs, long y, long ys, long cos, long sin, long as, long rows, int n,
             boolean interleaved, boolean inverse) {
         int half = n / 2;
         float sign = inverse ? -1 : 1;
         for (long r = 0; r < rows; r++) {
-            long angles = 4 * r * half;
+            long angles = 4 * r * as;
             if (interleaved) {
                 neighbours(x + 4 * r * xs, y + 4 * r * ys, cos + angles, sin + angles, half, sign);
             } else {

@@ -173,10 +173,10 @@ public final class VectorKernels implements Kernels {
 
     @Override
     public void rope(
-            DType t, long x, long xs, long y, long ys, long cos, long sin, long rows, int n,
+            DType t, long x, long xs, long y, long ys, long cos, long sin, long as, long rows, int n,
             boolean interleaved, boolean inverse) {
         check(t);
-        Rope.rows(x, xs, y, ys, cos, sin, rows, n, interleaved, inverse);
+        Rope.rows(x, xs, y, ys, cos, sin, as, rows, n, interleaved, inverse);
     }
 
     @Override

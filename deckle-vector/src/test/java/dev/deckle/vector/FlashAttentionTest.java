@@ -5,6 +5,7 @@ import static dev.deckle.tensor.DType.F64;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
+import dev.deckle.kernel.Family;
 import dev.deckle.kernel.FlashAttention;
 import dev.deckle.kernel.FlashAttention.Shape;
 import dev.deckle.kernel.FlashAttention.View;
@@ -16,6 +17,7 @@ import dev.deckle.tensor.DType;
 import java.lang.foreign.Arena;
 import java.lang.foreign.ValueLayout;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -45,8 +47,8 @@ class FlashAttentionTest {
         final long lse;
         final boolean interleaved;
 
-        Case(DType t, int b, int h, int kv, int tq, int tk, int d, int dv, long offset, int window, Mask kind,
-                boolean interleaved) {
+        Case(DType t, boolean rounded, int b, int h, int kv, int tq, int tk, int d, int dv, long offset, int window,
+                Mask kind, boolean interleaved) {
             this.t = t;
             this.interleaved = interleaved;
             double scale = 1 / Math.sqrt(d);
@@ -66,7 +68,7 @@ class FlashAttentionTest {
                 }
                 mask = new View(address, strides[0], strides[1], strides[2]);
             }
-            shape = new Shape(t, b, h, kv, tq, tk, d, dv, scale, offset, window, mask);
+            shape = new Shape(t, rounded, b, h, kv, tq, tk, d, dv, scale, offset, window, mask);
             q = view(plain.q, b, h, tq, d);
             k = view(plain.k, b, kv, tk, d);
             v = view(plain.v, b, kv, tk, dv);
@@ -161,6 +163,18 @@ class FlashAttentionTest {
             same("dv", plain.dv, dv.address(), plain.kvHeads, plain.keys, plain.valueDim, interleaved, 4 * tolerance);
         }
 
+        /// The outputs and gradients, each as in memory.
+        double[][] results() {
+            double[][] all = new double[4][];
+            int i = 0;
+            for (double[] like : new double[][] {plain.out, plain.dq, plain.dk, plain.dv}) {
+                long address = List.of(out, dq, dk, dv).get(i).address();
+                all[i] = new double[like.length];
+                Arrays.setAll(all[i++], e -> get(address, e));
+            }
+            return all;
+        }
+
         private void same(
                 String what, double[] expected, long address, int heads, int rows, int columns, boolean strided,
                 double tolerance) {
@@ -185,7 +199,7 @@ class FlashAttentionTest {
     private static void check(
             int b, int h, int kv, int tq, int tk, int d, int dv, long offset, int window, Mask mask,
             boolean interleaved) {
-        try (Case c = new Case(F32, b, h, kv, tq, tk, d, dv, offset, window, mask, interleaved)) {
+        try (Case c = new Case(F32, false, b, h, kv, tq, tk, d, dv, offset, window, mask, interleaved)) {
             for (Kernels k : Twin.BACKENDS) {
                 c.run(k, k, Team.serial());
                 c.check(5e-6);
@@ -193,9 +207,35 @@ class FlashAttentionTest {
             c.run(SCALAR, SCALAR, Team.serial());
             c.check(5e-6);
         }
-        try (Case c = new Case(F64, b, h, kv, tq, tk, d, dv, offset, window, mask, interleaved)) {
+        try (Case c = new Case(F64, false, b, h, kv, tq, tk, d, dv, offset, window, mask, interleaved)) {
             c.run(SCALAR, SCALAR, Team.serial());
             c.check(1e-13);
+        }
+        rounded(b, h, kv, tq, tk, d, dv, offset, window, mask, interleaved);
+    }
+
+    /// With numbers that are rounded to BF16: near what they are without, and as the definition has it, but for what is
+    /// so near the middle of two numbers of BF16 that another order of sums rounds it to the other one.
+    private static void rounded(
+            int b, int h, int kv, int tq, int tk, int d, int dv, long offset, int window, Mask mask,
+            boolean interleaved) {
+        try (Case c = new Case(F32, true, b, h, kv, tq, tk, d, dv, offset, window, mask, interleaved)) {
+            c.run(SCALAR, SCALAR, Team.serial());
+            c.check(0.03);
+            double[][] definition = c.results();
+            for (Kernels k : Twin.BACKENDS) {
+                if (!k.supports(Family.MATMUL, DType.BF16)) {
+                    continue;
+                }
+                c.run(k, k, Team.serial());
+                double[][] found = c.results();
+                for (int i = 0; i < found.length; i++) {
+                    for (int e = 0; e < found[i].length; e++) {
+                        Twin.close(definition[i][e], found[i][e], 0.005 * (1 + Math.abs(definition[i][e])),
+                                c.shape + " rounded, " + k.describe() + ": result " + i + " [" + e + "]");
+                    }
+                }
+            }
         }
     }
 
@@ -242,7 +282,7 @@ class FlashAttentionTest {
 
     @Test
     void backendsMix() {
-        try (Case c = new Case(F32, 1, 2, 2, 70, 70, 16, 16, 0, 0, Mask.NONE, true)) {
+        try (Case c = new Case(F32, false, 1, 2, 2, 70, 70, 16, 16, 0, 0, Mask.NONE, true)) {
             c.run(VECTOR, SCALAR, Team.serial());
             c.check(5e-6);
             c.run(SCALAR, VECTOR, Team.serial());
@@ -254,7 +294,7 @@ class FlashAttentionTest {
     void sameBitsForAnyTeam() {
         int[] bits = null;
         for (int threads = 1; threads <= 3; threads++) {
-            try (Case c = new Case(F32, 2, 4, 2, 150, 300, 32, 32, 150, 0, Mask.NONE, true)) {
+            try (Case c = new Case(F32, false, 2, 4, 2, 150, 300, 32, 32, 150, 0, Mask.NONE, true)) {
                 c.run(VECTOR, VECTOR, new Team(threads));
                 int[] found = new int[3 * 2 * 2 * 300 * 32];
                 for (int i = 0; i < found.length / 3; i++) {
@@ -271,7 +311,7 @@ class FlashAttentionTest {
     @Test
     void headsMustBeAMultiple() {
         var e = assertThrows(IllegalArgumentException.class,
-                () -> new Shape(F32, 1, 4, 3, 1, 1, 1, 1, 1, 0, 0, View.NONE));
+                () -> new Shape(F32, false, 1, 4, 3, 1, 1, 1, 1, 1, 0, 0, View.NONE));
         assertEquals("the number of query heads must be a multiple of the key-value heads, but 4 is none of 3",
                 e.getMessage());
     }

@@ -226,10 +226,10 @@ class RowsTest {
                 var c = twin.array(cos);
                 var s = twin.array(sin);
                 twin.run(k -> k.rope(
-                        F32, x.at(), xs, y.at(), ys, c.at(), s.at(), rows, n, interleaved, inverse));
+                        F32, x.at(), xs, y.at(), ys, c.at(), s.at(), half, rows, n, interleaved, inverse));
                 twin.same(y, 1e-6, 1e-6, "rope of " + n);
                 twin.run(k -> k.rope(
-                        F32, x.at(), xs, x.at(), xs, c.at(), s.at(), rows, n, interleaved, inverse));
+                        F32, x.at(), xs, x.at(), xs, c.at(), s.at(), 0, rows, n, interleaved, inverse));
                 twin.same(x, 1e-6, 1e-6, "rope in place");
             }
         }

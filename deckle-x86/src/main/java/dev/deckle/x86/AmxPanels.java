@@ -84,18 +84,19 @@ record AmxPanels(Product p, AmxCode unit) implements Panels {
     private void lastBlock(boolean liesAsRows, int i0, int rows, int k0, int kn, long to) {
         if (liesAsRows) {
             Native.zero(to, AmxTile.BYTES);
-            p.round(i0, rows, k0, kn, to, AmxTile.ROW);
+            p.round(p.a(), i0, rows, k0, kn, to, AmxTile.ROW);
             return;
         }
-        long columns = Scratch.bytes(Product.SCRATCH, AmxTile.BYTES);
+        long columns = Scratch.bytes(Product.EDGE, AmxTile.BYTES);
         Native.zero(columns, AmxTile.BYTES);
         p.across(p.a(), i0, rows, SIDE, k0, kn, columns, AmxTile.BYTES, AmxTile.ROW);
-        NativeCall.call(p.code().transpose(), columns, AmxTile.ROW, to, 0, 1, 0, 1, 0, 0, 0, 0);
+        NativeCall.call(p.code().transpose(Source.READY), columns, AmxTile.ROW, to, 0, 1, 0, 1, 0, 0, 0, 0);
     }
 
     @Override
     public void packB(int k0, int kn, int j0, int columns, long to, long strip) {
-        Steps steps = p.b().source() == Source.FLOATS ? Steps.of(p, k0, kn) : new Steps(0, kn);
+        boolean woven = p.b().source() == Source.FLOATS && p.b().form() == Form.COLUMNS;
+        Steps steps = woven ? Steps.of(p, k0, kn) : new Steps(0, kn);
         weave(p.code().weave(false), p.b(), j0, columns, k0, steps, to, strip);
         if (steps.rest > 0) {
             p.packB(k0 + steps.done(), steps.rest, j0, columns, to + steps.bytes(), strip);

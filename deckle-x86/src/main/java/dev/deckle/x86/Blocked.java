@@ -6,7 +6,8 @@ import static java.lang.Math.clamp;
 import static java.lang.Math.max;
 import static java.lang.Math.min;
 
-import dev.deckle.x86.emit.Kernel;
+import dev.deckle.kernel.Scratch;
+import java.util.concurrent.atomic.AtomicIntegerArray;
 
 /// A large product, after Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008): both
 /// operands are packed to lie in memory just as the tile will read them. Slice by slice along k, packed columns of B
@@ -24,7 +25,7 @@ import dev.deckle.x86.emit.Kernel;
 /// - in a tall product, which has at least as many rows as columns, some rows of C: it packs its rows of A;
 /// - in a wide one, some columns of C: it packs its columns of B;
 /// - in a deep one, which has much more along k than C is high or wide, such as the gradient of a weight matrix, the
-///   sum of some slices for some rows of C: it packs its part of both. The sums are added up at the end, in order.
+///   sum of some slices for some rows of C: it packs its part of both. Each sum waits for those before it to be added.
 final class Blocked {
     /// Rows of a task: as many as share the work well, of which a packed slice stays in the second-level cache.
     private static final int FEWEST_ROWS = 64;
@@ -35,16 +36,12 @@ final class Blocked {
     private static final int DEEP = 2;
     /// Tasks that are worth smaller ones.
     private static final int TASKS = 8;
-    /// Sums at most: each writes all of C once more.
+    /// Sums at most: each reads and writes all of C once more.
     private static final int SUMS = 4;
     /// Tasks that pack the same columns of B themselves, at most.
     private static final int SAME = 2;
     /// Rows or columns in a task of packing.
     private static final int PACKED = 64;
-    /// Rows in a task of adding up sums.
-    private static final int ADDED = 16;
-    /// Where B begins in memory that a task packs to.
-    private static final long BEHIND_A = 8L << 20;
 
     private final Product p;
     private final Panels panels;
@@ -71,22 +68,23 @@ final class Blocked {
     // memory that all tasks know, or 0
     private long packedA;
     private long packedB;
-    private long laterSums; // the first is made in C
+    private final AtomicIntegerArray added; // sums that C has, by part
 
     private Blocked(Product p) {
         this.p = p;
         panels = Panels.of(p);
         lanes = p.code().isa.lanes;
         height = panels.height();
-        boolean deep = (long) p.k() * p.b().source().each >= (long) DEEP * max(p.m(), p.n());
-        boolean wide = !deep && wide(p);
-        int most = deep ? DEEP_ROWS : wide ? p.m() : clamp(p.m() / TASKS, FEWEST_ROWS, ROWS);
+        boolean alone = p.small(); // one thread is done before another has woken
+        boolean deep = !alone && (long) p.k() * p.b().source().each >= (long) DEEP * max(p.m(), p.n());
+        boolean wide = !deep && !alone && p.n() > p.m();
+        int most = alone || wide ? p.m() : deep ? DEEP_ROWS : clamp(p.m() / TASKS, FEWEST_ROWS, ROWS);
         rows = evenly(p.m(), most, height);
         parts = ceilDiv(p.m(), rows);
         ldSum = 4L * evenly(p.n(), p.n(), lanes);
         int fewest = ceilDiv(p.k(), panels.depth(deep));
         int wanted = deep ? min(min(SUMS, fewest), ceilDiv(TASKS, parts)) : 1;
-        wanted = (wanted - 1) * p.m() * ldSum <= PackBuffers.BYTES ? wanted : 1;
+        wanted = rows * ldSum <= PackBuffers.BYTES ? wanted : 1;
         slicesOfSum = ceilDiv(fewest, wanted);
         depth = evenly(p.k(), ceilDiv(p.k(), slicesOfSum * wanted), lanes);
         slices = ceilDiv(p.k(), depth);
@@ -100,10 +98,7 @@ final class Blocked {
         chunk = max(pair, (int) (panels.chunk() / (2 * strip)) * pair);
         columns = wide ? evenly(p.n(), clamp(p.n() / TASKS, min(4 * pair, chunk), chunk), pair) : p.n();
         across = ceilDiv(p.n(), columns);
-    }
-
-    private static boolean wide(Product p) {
-        return p.n() > p.m();
+        added = new AtomicIntegerArray(parts);
     }
 
     static void run(Product p) {
@@ -126,15 +121,10 @@ final class Blocked {
                 packedB = PackBuffers.take();
                 packB();
             }
-            laterSums = sums > 1 ? PackBuffers.take() : 0;
             p.team().parallelFor(parts * across * sums, this::multiply);
-            if (sums > 1) {
-                addUp();
-            }
         } finally {
             PackBuffers.giveBack(packedA);
             PackBuffers.giveBack(packedB);
-            PackBuffers.giveBack(laterSums);
         }
     }
 
@@ -170,9 +160,13 @@ final class Blocked {
         int jn = min(columns, p.n() - j0);
         int sum = task / parts / across;
         int first = sum * slicesOfSum;
-        long c = sum == 0 ? p.atC(i0, j0) : laterSum(sum, i0);
+        // its own, where it always finds it in its own cache: buffers that threads give each other cost attention a
+        // third
+        long bytesOfA = packedA == 0 ? ceilDiv(in, height) * panel : 0;
+        long bytesOfB = packedB == 0 ? ceilDiv(jn, lanes) * strip : 0;
+        long own = Scratch.bytes(Product.SCRATCH, bytesOfA + bytesOfB + (sum == 0 ? 0 : in * ldSum));
+        long c = sum == 0 ? p.atC(i0, j0) : own + bytesOfA + bytesOfB;
         long ldc = sum == 0 ? p.ldc() : ldSum;
-        long own = PackBuffers.take();
         try {
             for (int s = first; s < min(slices, first + slicesOfSum); s++) {
                 int kn = steps(s);
@@ -184,7 +178,7 @@ final class Blocked {
                 }
                 long b = packedB + s * sliceOfB;
                 if (packedB == 0) {
-                    b = own + BEHIND_A;
+                    b = own + bytesOfA;
                     panels.packB(s * depth, kn, j0, jn, b, strip);
                 }
                 for (int j = 0; j < jn; j += chunk) {
@@ -194,24 +188,22 @@ final class Blocked {
                     }
                 }
             }
-        } finally {
-            PackBuffers.giveBack(own);
+        } finally { // else who waits for it would wait for ever
+            if (sums > 1) {
+                add(task % parts, sum, in, c);
+            }
         }
     }
 
-    private long laterSum(int sum, int row) {
-        return laterSums + ((long) (sum - 1) * p.m() + row) * ldSum;
-    }
-
-    private void addUp() {
-        Kernel add = p.code().add;
-        p.team().parallelFor(ceilDiv(p.m(), ADDED), task -> {
-            int first = task * ADDED;
-            for (int sum = 1; sum < sums; sum++) {
-                for (int i = first; i < min(p.m(), first + ADDED); i++) {
-                    add.call(p.n(), p.atC(i, 0), laterSum(sum, i));
-                }
-            }
-        });
+    /// Adds a sum to C when it has those before it, so that the order is always the same. A task waits for tasks that
+    /// were begun before it, and only for the last of their work.
+    private void add(int part, int sum, int rows, long from) {
+        while (added.get(part) < sum) {
+            Thread.onSpinWait();
+        }
+        for (int i = 0; i < rows && sum > 0; i++) {
+            p.code().add.call(p.n(), p.atC(part * this.rows + i, 0), from + i * ldSum);
+        }
+        added.set(part, sum + 1);
     }
 }

@@ -34,6 +34,7 @@ final class Code {
     // for pairs of bf16
     private final Function round;
     private final Function roundToTiles;
+    private final Function roundAndTranspose;
     private final Function weave;
     private final Function weaveAndTurn;
     final long pairs; // which words of two rows of bf16, one after the other, make pairs
@@ -74,6 +75,7 @@ final class Code {
         }
         round = bf16 ? function("round", Pack::round) : null;
         roundToTiles = bf16 ? function("roundToTiles", Pack::roundToTiles) : null;
+        roundAndTranspose = bf16 ? function("roundAndTranspose", Pack::roundAndTranspose) : null;
         weave = bf16 ? function("weave", asm -> Pack.weave(asm, false)) : null;
         weaveAndTurn = bf16 ? function("weaveAndTurn", asm -> Pack.weave(asm, true)) : null;
         MemorySegment words = Arena.global().allocate(2L * ROW_OF_PAIRS, 64);
@@ -114,8 +116,9 @@ final class Code {
         return across[from.ordinal()][last ? 1 : 0].get();
     }
 
-    MemorySegment transpose() {
-        return transpose.get();
+    /// What makes strips of rows that lie along them.
+    MemorySegment transpose(Source from) {
+        return (from == Source.FLOATS ? roundAndTranspose : transpose).get();
     }
 
     MemorySegment transposeEdge() {

@@ -31,22 +31,22 @@ final class HalfProduct {
         boolean floats = from == Source.FLOATS;
         boolean aRows = acs == 1 || k == 1;
         boolean aColumns = ars == 1 || m == 1;
-        boolean bPairs = !floats && brs == 1 && k % 2 == 0;
+        boolean bRows = brs == 1 && (floats || k % 2 == 0);
         boolean bColumns = bcs == 1 || n == 1;
         int steps = (k + 1) / 2;
-        if (!aRows && !aColumns || !bPairs && !bColumns) { // which is rare
+        if (!aRows && !aColumns || !bRows && !bColumns) { // which is rare
             try (Arena arena = Arena.ofConfined()) {
                 Operand left = aRows || aColumns
                         ? left(aRows, a, ars, acs)
                         : left(true, Products.gather(arena, a, ars, acs, m, k), k, 1);
-                Operand right = bPairs || bColumns ? right(from, bPairs, b, brs, bcs)
+                Operand right = bRows || bColumns ? right(from, bRows, b, brs, bcs)
                         : floats ? right(from, false, Products.gather(arena, b, brs, bcs, k, n), n, 1)
                                 : right(from, true, gather(arena, b, brs, bcs, n, k), 1, 2L * steps);
                 multiply(new Product(code, m, n, steps, k % 2 != 0, left, right, c, 4 * crs, accumulate, team));
             }
         } else {
             multiply(new Product(code, m, n, steps, k % 2 != 0, left(aRows, a, ars, acs),
-                    right(from, bPairs, b, brs, bcs), c, 4 * crs, accumulate, team));
+                    right(from, bRows, b, brs, bcs), c, 4 * crs, accumulate, team));
         }
     }
 
@@ -54,9 +54,9 @@ final class HalfProduct {
         return new Operand(Source.FLOATS, a, rows ? Form.ROWS : Form.COLUMNS, 4 * (rows ? ars : acs));
     }
 
-    private static Operand right(Source from, boolean pairs, long b, long brs, long bcs) {
-        return pairs
-                ? new Operand(Source.READY, b, Form.ROWS, 2 * bcs)
+    private static Operand right(Source from, boolean rows, long b, long brs, long bcs) {
+        return rows
+                ? new Operand(from == Source.HALVES ? Source.READY : from, b, Form.ROWS, from.bytes * bcs)
                 : new Operand(from, b, Form.COLUMNS, from.bytes * brs);
     }
 
@@ -86,7 +86,7 @@ final class HalfProduct {
             int some = Math.min(most, p.m() - i0);
             p.team().parallelFor(ceilDiv(some, ROWS), task -> {
                 int i = task * ROWS;
-                p.round(first + i, Math.min(ROWS, some - i), 0, p.k(), to + i * row, row);
+                p.round(p.a(), first + i, Math.min(ROWS, some - i), 0, p.k(), to + i * row, row);
             });
             new Product(p.code(), some, p.n(), p.k(), p.odd(), new Operand(Source.READY, to, Form.ROWS, row), p.b(),
                     p.atC(i0, 0), p.ldc(), p.accumulate(), p.team()).run();

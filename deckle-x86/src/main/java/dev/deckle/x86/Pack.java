@@ -8,6 +8,7 @@ import dev.deckle.x86.emit.Asm;
 import dev.deckle.x86.emit.Asm.Mem;
 import dev.deckle.x86.emit.Asm.Reg;
 import dev.deckle.x86.emit.Isa;
+import java.util.function.IntConsumer;
 
 /// Emits the kernels that lay a matrix out as strips: one vector wide, contiguous, a vector for each k.
 final class Pack {
@@ -86,6 +87,12 @@ final class Pack {
     /// void transpose(from, ld, to, strip, strips, advance, blocks)      a block is `lanes` numbers along k
     /// ```
     static void transpose(Asm asm) {
+        transpose(asm, asm.isa.bytes(), i -> asm.load(i, at(RAX, 0)));
+    }
+
+    /// @param bytes in a row of a block
+    /// @param load what puts the row at RAX into a register
+    private static void transpose(Asm asm, int bytes, IntConsumer load) {
         Reg from = RDI;
         Reg ld = RSI;
         Reg to = RDX;
@@ -101,11 +108,11 @@ final class Pack {
         int block = asm.size();
         asm.mov(RAX, R10);
         for (int i = 0; i < asm.isa.lanes; i++) {
-            asm.load(i, at(RAX, 0));
+            load.accept(i);
             asm.add(RAX, ld);
         }
         square(asm, R11);
-        asm.add(R10, asm.isa.bytes());
+        asm.add(R10, bytes);
         asm.add(R11, asm.isa.lanes * asm.isa.bytes());
         asm.dec(RBX);
         asm.loop(block);
@@ -116,6 +123,18 @@ final class Pack {
         asm.pop(RBX);
         asm.vzeroupper();
         asm.ret();
+    }
+
+    /// The same from rows of floats, which become pairs of bf16 on the way.
+    /// ```
+    /// void roundAndTranspose(from, ld, to, strip, strips, advance, blocks)      a block is 32 numbers along k
+    /// ```
+    static void roundAndTranspose(Asm asm) {
+        transpose(asm, 2 * asm.isa.bytes(), i -> {
+            asm.load(i, at(RAX, 0));
+            asm.load(asm.isa.lanes, at(RAX, asm.isa.bytes()));
+            asm.vector(Asm.VCVTNE2PS2BF16, i, asm.isa.lanes, i);
+        });
     }
 
     /// One block at the edge: `rows` rows, and of each the numbers of the mask. Missing rows are zero.

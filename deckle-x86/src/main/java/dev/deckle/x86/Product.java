@@ -46,8 +46,9 @@ record Product(
     /// The same where it is read once: longer runs through memory make decoding a fifth faster (a model of 1.2 billion
     /// parameters in BF16 on a Zen 5: 17.3 in place of 14.2 to 15.2 tokens a second; from 1 MB on no faster).
     private static final int STREAM_BYTES = 512 << 10;
-    /// The slot of [Scratch] that is ours.
+    /// The slots of [Scratch] that are ours.
     static final int SCRATCH = 7;
+    static final int EDGE = 9; // a block of 16 rows or columns that is not whole
 
     void run() {
         if (rowsTimesRows() && m <= FEW) {
@@ -67,12 +68,13 @@ record Product(
     }
 
     private boolean rowsTimesRows() {
-        return a.form() == Form.ROWS && b.form() == Form.ROWS;
+        return a.form() == Form.ROWS && b.form() == Form.ROWS && b.source() == Source.READY;
     }
 
-    /// The matrix unit has no use for tiles in place: it wants A packed, and A of floats is rounded in any case.
+    /// The matrix unit has no use for tiles in place: it wants A packed, and A of floats is rounded in any case. Where
+    /// B is as well, it takes small products too, such as those of attention.
     private boolean large() {
-        return m > (code.amx.isPresent() ? FEW : LOW) && !small();
+        return code.amx.isPresent() ? m > FEW && (!small() || b.source() == Source.FLOATS) : m > LOW && !small();
     }
 
     /// The size of equal parts of `all`, none above `most` if that is a multiple of `unit`.
@@ -80,7 +82,7 @@ record Product(
         return ceilDiv(ceilDiv(all, ceilDiv(all, most)), unit) * unit;
     }
 
-    private boolean small() {
+    boolean small() {
         return (long) m * n * k <= SMALL;
     }
 
@@ -219,22 +221,22 @@ record Product(
             return;
         }
         for (int i = 0; i < rows; i += height) {
-            round(i0 + i, Math.min(height, rows - i), k0, kn, to + i / height * panel, ld);
+            round(a, i0 + i, Math.min(height, rows - i), k0, kn, to + i / height * panel, ld);
         }
     }
 
-    /// Rows of A, ready or rounded, to rows `ld` apart.
-    void round(int i0, int rows, int k0, int kn, long to, long ld) {
-        if (a.source() == Source.READY) {
+    /// Rows of an operand, ready or rounded, to rows `ld` apart.
+    void round(Operand x, int i0, int rows, int k0, int kn, long to, long ld) {
+        if (x.source() == Source.READY) {
             for (int i = 0; i < rows; i++) {
-                Native.copy(a.at(i0 + i, k0), to + i * ld, 4L * kn);
+                Native.copy(x.at(i0 + i, k0), to + i * ld, 4L * kn);
             }
             return;
         }
         int lanes = code.isa.lanes;
         int numbers = 2 * kn - (endsOdd(k0, kn) ? 1 : 0);
         long mask = numbers % lanes == 0 ? 0 : code.mask(numbers % lanes);
-        NativeCall.call(code.round(), a.at(i0, k0), a.ld(), to, ld, rows, numbers / lanes, mask, 0, 0, 0, 0);
+        NativeCall.call(code.round(), x.at(i0, k0), x.ld(), to, ld, rows, numbers / lanes, mask, 0, 0, 0, 0);
     }
 
     /// Whether the steps from `k0` on end with half a pair.
@@ -246,7 +248,7 @@ record Product(
     @Override
     public void packB(int k0, int kn, int j0, int columns, long to, long strip) {
         if (b.form() == Form.ROWS) {
-            transpose(b.at(j0, k0), b.ld(), to, strip, columns, kn);
+            transpose(k0, kn, j0, columns, to, strip);
         } else {
             across(b, j0, columns, code.isa.lanes, k0, kn, to, strip, code.isa.bytes());
         }
@@ -281,19 +283,29 @@ record Product(
     }
 
     /// Strips from columns that are contiguous.
-    private void transpose(long from, long ld, long to, long strip, int columns, int kn) {
+    private void transpose(int k0, int kn, int j0, int columns, long to, long strip) {
         int lanes = code.isa.lanes;
         int whole = columns / lanes;
-        int blocks = kn / lanes;
+        int blocks = (kn - (b.source() == Source.FLOATS && endsOdd(k0, kn) ? 1 : 0)) / lanes;
         if (whole > 0 && blocks > 0) {
-            NativeCall.call(code.transpose(), from, ld, to, strip, whole, lanes * ld, blocks, 0, 0, 0, 0);
+            NativeCall.call(code.transpose(b.source()), b.at(j0, k0), b.ld(), to, strip, whole, lanes * b.ld(), blocks,
+                    0, 0,
+                    0, 0);
         }
         for (int s = 0; s * lanes < columns; s++) {
             int rows = Math.min(lanes, columns - s * lanes);
-            for (int k0 = rows == lanes ? blocks * lanes : 0; k0 < kn; k0 += lanes) {
-                NativeCall.call(code.transposeEdge(), from + s * lanes * ld + 4L * k0, ld,
-                        to + s * strip + (long) k0 * code.isa.bytes(), rows, code.mask(Math.min(lanes, kn - k0)), 0,
-                        0, 0, 0, 0, 0);
+            for (int done = rows == lanes ? blocks * lanes : 0; done < kn; done += lanes) {
+                int steps = Math.min(lanes, kn - done);
+                long from = b.at(j0 + s * lanes, k0 + done);
+                long ld = b.ld();
+                if (b.source() == Source.FLOATS) {
+                    long rounded = Scratch.bytes(EDGE, (long) lanes * code.isa.bytes());
+                    round(b, j0 + s * lanes, rows, k0 + done, steps, rounded, code.isa.bytes());
+                    from = rounded;
+                    ld = code.isa.bytes();
+                }
+                NativeCall.call(code.transposeEdge(), from, ld, to + s * strip + (long) done * code.isa.bytes(), rows,
+                        code.mask(steps), 0, 0, 0, 0, 0, 0);
             }
         }
     }

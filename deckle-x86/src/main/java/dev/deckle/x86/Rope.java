@@ -20,20 +20,21 @@ final class Rope {
         neighbours = new Kernel(isa, Rope::neighbours);
     }
 
-    void rows(long x, long xs, long y, long ys, long cos, long sin, long rows, int n, boolean interleaved,
+    void rows(
+            long x, long xs, long y, long ys, long cos, long sin, long as, long rows, int n, boolean interleaved,
             boolean inverse) {
         int half = n / 2;
         float sign = inverse ? -1 : 1;
         if (!interleaved) {
             long apart = 4L * half;
-            halves.call(rows, half, xs, ys, scalar(sign), x, x + apart, y, y + apart, cos, sin);
+            halves.call(rows, half, as, xs, ys, scalar(sign), x, x + apart, y, y + apart, cos, sin);
             return;
         }
-        neighbours.call(rows, 2L * half, half, xs, ys, scalar(sign), x, y, cos, sin);
+        neighbours.call(rows, 2L * half, as, xs, ys, scalar(sign), x, y, cos, sin);
         int whole = 2 * half / isa.lanes * isa.lanes / 2;
         for (long r = 0; r < rows; r++) {
             for (int i = whole; i < half; i++) {
-                long angle = 4 * (r * half + i);
+                long angle = 4 * (r * as + i);
                 pair(x + 4 * (r * xs + 2 * i), y + 4 * (r * ys + 2 * i), Native.getFloat(cos + angle),
                         sign * Native.getFloat(sin + angle));
             }
@@ -44,6 +45,7 @@ final class Rope {
     private static void halves(Routine r) {
         var rows = r.count();
         var half = r.count();
+        var as = r.count();
         var xs = r.count();
         var ys = r.count();
         Value sign = r.scalar();
@@ -51,8 +53,8 @@ final class Rope {
         Value v = r.floats(xs).load();
         var first = r.floats(ys);
         var second = r.floats(ys);
-        Value c = r.floats(half).load();
-        Value s = r.floats(half).load().times(sign);
+        Value c = r.floats(as).load();
+        Value s = r.floats(as).load().times(sign);
         r.rows(rows, () -> r.each(half,
                 first.set(u.times(c).minus(v.times(s))),
                 second.set(v.times(c).plus(u.times(s)))));
@@ -62,14 +64,14 @@ final class Rope {
     private static void neighbours(Routine r) {
         var rows = r.count();
         var n = r.count();
-        var half = r.count();
+        var as = r.count();
         var xs = r.count();
         var ys = r.count();
         Value sign = r.scalar();
         Value x = r.floats(xs).load();
         var y = r.floats(ys);
-        Value c = r.twice(half).load();
-        Value s = r.twice(half).load().times(sign);
+        Value c = r.twice(as).load();
+        Value s = r.twice(as).load().times(sign);
         r.rows(rows, () -> r.eachWhole(n, y.set(x.alternately(c, x.neighboursSwapped().times(s)))));
     }
 

@@ -215,10 +215,10 @@ final class X86Kernels implements Kernels {
 
     @Override
     public void rope(
-            DType t, long x, long xs, long y, long ys, long cos, long sin, long rows, int n,
+            DType t, long x, long xs, long y, long ys, long cos, long sin, long as, long rows, int n,
             boolean interleaved, boolean inverse) {
         check(t);
-        rope.rows(x, xs, y, ys, cos, sin, rows, n, interleaved, inverse);
+        rope.rows(x, xs, y, ys, cos, sin, as, rows, n, interleaved, inverse);
     }
 
     @Override

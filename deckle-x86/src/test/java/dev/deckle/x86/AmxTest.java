@@ -116,7 +116,7 @@ class AmxTest {
         Code code = new Code(Isa.AVX512, Asm.VDPBF16PS, Optional.of(CODE));
         Random random = new Random(31);
         for (int round = 0; round < 3; round++) {
-            for (int form = 0; form < 6; form++) {
+            for (int form = 0; form < 8; form++) {
                 List<Integer> m = shuffledSizes(random);
                 List<Integer> n = shuffledSizes(random);
                 List<Integer> k = shuffledSizes(random);
@@ -125,7 +125,8 @@ class AmxTest {
                 }
             }
         }
-        for (int form = 0; form < 6; form++) { // several slices, panels of a task and tasks; sums, of one part and of two
+        // several slices, panels of a task and tasks; sums, of one part and of two
+        for (int form = 0; form < 8; form++) {
             blocked(code, 330, 270, 1201, form, form % 2 == 0, random);
             blocked(code, 37, 23, 2001, form, form % 2 == 0, random);
             blocked(code, 517, 19, 1101, form, form % 2 == 0, random);
@@ -150,11 +151,13 @@ class AmxTest {
         return floats <= usual.floats ? usual : new Guarded((int) floats);
     }
 
-    /// `form` 0 to 2: rows of A are contiguous, 3 to 5: columns are; 0, 3: B is pairs; 1, 4: halves; 2, 5: floats.
+    /// `form` 0 to 3: rows of A are contiguous, 4 to 7: columns are; 0, 4: B is pairs; 1, 5: halves; 2, 6: floats; 3,
+    /// 7: floats whose columns are contiguous.
     private static void blocked(Code code, int m, int n, int k, int form, boolean accumulate, Random random) {
-        boolean rows = form < 3;
-        boolean pairs = form % 3 == 0;
-        DType t = form % 3 == 2 ? DType.F32 : DType.BF16;
+        boolean rows = form < 4;
+        boolean pairs = form % 4 == 0;
+        boolean columns = form % 4 == 0 || form % 4 == 3;
+        DType t = form % 4 >= 2 ? DType.F32 : DType.BF16;
         int even = pairs ? k + k % 2 : k; // of which the last is 0 if k is odd
         long a = room(A, (long) m * k).place((long) m * k, random.nextBoolean());
         long b = room(B, (long) n * even).place((long) n * even, t.bytes(), random.nextBoolean());
@@ -167,7 +170,7 @@ class AmxTest {
             }
             for (int j = 0; j < n; j++) {
                 bs[j][p] = p < k ? bs[j][p] : 0;
-                long at = b + (long) t.bytes() * (pairs ? j * even + p : p * n + j);
+                long at = b + (long) t.bytes() * (columns ? j * even + p : p * n + j);
                 if (t == DType.F32) {
                     Native.setFloat(at, bs[j][p]);
                 } else {
@@ -182,8 +185,9 @@ class AmxTest {
         }
         poison();
         Operand left = new Operand(Source.FLOATS, a, rows ? Form.ROWS : Form.COLUMNS, 4L * (rows ? k : m));
-        Operand right = pairs ? new Operand(Source.READY, b, Form.ROWS, 2L * even)
-                : new Operand(t == DType.F32 ? Source.FLOATS : Source.HALVES, b, Form.COLUMNS, (long) t.bytes() * n);
+        Source from = pairs ? Source.READY : t == DType.F32 ? Source.FLOATS : Source.HALVES;
+        Operand right = new Operand(from, b, columns ? Form.ROWS : Form.COLUMNS,
+                (long) t.bytes() * (columns ? even : n));
 
         Blocked.run(new Product(code, m, n, (k + 1) / 2, k % 2 != 0, left, right, c, 4L * n, accumulate,
                 Team.serial()));

@@ -83,12 +83,13 @@ class DisassemblyTest {
                     expect(entry, body, "vextractf128", last);
                     expect(entry, body, "vshuff32x4", wide ? 4 * last : 0);
                 }
-                case "transpose", "transposeEdge" -> {
+                case "transpose", "transposeEdge", "roundAndTranspose" -> {
                     for (String unpack : List.of("vunpcklps", "vunpckhps", "vunpcklpd", "vunpckhpd")) {
                         expect(entry, body, unpack, n / 2);
                     }
                     expect(entry, body, wide ? "vshuff32x4" : "vperm2f128", wide ? 32 : 8);
                     expect(entry, body, wide ? "vperm2f128" : "vshuff32x4", 0);
+                    expect(entry, body, "vcvtne2ps2bf16", words[0].startsWith("round") ? n : 0);
                 }
                 case "across" -> {
                     boolean ready = words[1].equals("READY");

@@ -132,8 +132,8 @@ class EdgesTest {
         long sin = floats(ROWS * even / 2);
         x = floats((ROWS - 1) * n + even);
         y = floats((ROWS - 1) * n + even);
-        k.rope(F32, x, n, y, n, cos, sin, ROWS, even, false, false);
-        k.rope(F32, x, n, y, n, cos, sin, ROWS, even, true, true);
+        k.rope(F32, x, n, y, n, cos, sin, even / 2, ROWS, even, false, false);
+        k.rope(F32, x, n, y, n, cos, sin, even / 2, ROWS, even, true, true);
     }
 
     private void attention(Kernels k, int n) {

@@ -149,7 +149,7 @@ final class SoftmaxStories {
         for (int i = 0; i < lengths.length; i++) {
             int n = (int) lengths[i];
             Tensor x = new Generator(1).randn(1, 1, n, 8);
-            Op.Attention op = new Op.Attention(x, x, x, Optional.empty(), false, 0, 1, Tensor.empty(x.dtype(),
+            Op.Attention op = new Op.Attention(x, x, x, Optional.empty(), false, 0, 1, false, Tensor.empty(x.dtype(),
                     Shape.of(1, 1, n)));
             bytes[1][i] = used(() -> Functional.attention(x, x, x, Optional.empty(), false, 1));
             bytes[2][i] = used(() -> Definitions.of(op).orElseThrow());
