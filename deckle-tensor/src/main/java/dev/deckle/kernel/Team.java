@@ -88,7 +88,8 @@ public final class Team implements AutoCloseable {
         return workers.length + 1;
     }
 
-    /// Runs `body` for each task in 0..tasks-1 and returns when all are done. The first failure of a task is rethrown
+    /// Runs `body` for each task in 0..tasks-1 and returns when all are done. No task begins before all those of lower
+    /// numbers have, so that it may wait for something that they do. The first failure of a task is rethrown
     /// here after the others have ended.
     public void parallelFor(int tasks, Body body) {
         if (tasks <= 0) {

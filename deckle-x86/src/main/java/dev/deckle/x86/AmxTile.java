@@ -18,7 +18,8 @@ import dev.deckle.x86.emit.Asm.Reg;
 /// One multiplication does 16 steps along k. A and B are packed for it in strips of tiles: 16 rows of A, each with the
 /// steps of a block, or 16 steps, each with 16 columns of B, as [Tile] takes them. Steps that are missing at the end
 /// are 0 in both. Rows and columns that are missing are no part of the tiles' shapes, and their memory is not touched.
-/// Nothing is fetched ahead: the processor does that as well (512 lines of prefetches a tile made no difference).
+/// A and B come fast enough by themselves. The next place in C does not: its lines are fetched while k runs, three rows
+/// a block, which makes a product of 3,072 by 384 by 384 a seventh faster.
 ///
 /// ```
 /// void tile(c, ldc, a, b, strip, shapes, panels, blocks, accumulate)
@@ -38,6 +39,8 @@ record AmxTile(int down, int across) {
     private static final int A0 = 4;
     private static final int B0 = 6;
 
+    private static final int ROWS_AHEAD = 3;
+
     private static final Reg C = RDI;
     private static final Reg LDC = RSI;
     private static final Reg A_START = RDX;
@@ -49,9 +52,10 @@ record AmxTile(int down, int across) {
     private static final Reg A_LOW = RBX;
     private static final Reg B = R11;
     private static final Reg B_RIGHT = RBP;
+    private static final Reg C_NEXT = R12; // a row of the next panel
     private static final Reg K = RAX;
     private static final Reg C_LOW = RAX; // outside of the loop
-    private static final Reg[] SAVED = {RBX, RBP};
+    private static final Reg[] SAVED = {RBX, RBP, R12};
     private static final Mem ARG_PANELS = argument(0);
     private static final Mem ARG_BLOCKS = argument(1);
     private static final Mem ARG_ACCUMULATE = argument(2);
@@ -84,6 +88,7 @@ record AmxTile(int down, int across) {
         asm.lea(A_LOW, at(A, STRIP, 1, 0));
         asm.mov(B, B_START);
         asm.lea(B_RIGHT, at(B, STRIP, 1, 0));
+        asm.lea(C_NEXT, at(C, across * ROW));
         asm.mov(K, ARG_BLOCKS);
         asm.align(64);
         int loop = asm.size();
@@ -113,6 +118,12 @@ record AmxTile(int down, int across) {
                 }
                 asm.tileMultiply(c(t, u), A0 + t, B0 + u);
             }
+        }
+        for (int r = 0; r < ROWS_AHEAD; r++) {
+            for (int u = 0; u < across; u++) {
+                asm.prefetchToWrite(at(C_NEXT, u * ROW));
+            }
+            asm.add(C_NEXT, LDC);
         }
         for (Reg strip : new Reg[] {A, A_LOW, B, B_RIGHT}) {
             asm.add(strip, BYTES);

@@ -7,6 +7,7 @@ import static java.lang.Math.max;
 import static java.lang.Math.min;
 
 import dev.deckle.kernel.Scratch;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicIntegerArray;
 
 /// A large product, after Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008): both
@@ -19,9 +20,9 @@ import java.util.concurrent.atomic.AtomicIntegerArray;
 /// packed B: [slice][strip]   a strip: `depth` vectors
 /// ```
 /// What another core has just written comes slowly, so a task packs what it alone needs itself, into memory of its own,
-/// a slice at a time, and the team packs only what all tasks need, before they start. With A packed by the team as well
-/// a product of 3,072 by 384 by 384 took 1.3 ms on the matrix unit of an Intel (which needs 0.1), and takes 0.7 now. A
-/// task makes
+/// a slice at a time, and the team packs only what all tasks need, in the first tasks of the same loop. With A packed
+/// by the team as well a product of 3,072 by 384 by 384 took 1.3 ms on the matrix unit of an Intel (which needs 0.1),
+/// and takes 0.7 now. A task makes
 /// - in a tall product, which has at least as many rows as columns, some rows of C: it packs its rows of A;
 /// - in a wide one, some columns of C: it packs its columns of B;
 /// - in a deep one, which has much more along k than C is high or wide, such as the gradient of a weight matrix, the
@@ -68,6 +69,8 @@ final class Blocked {
     // memory that all tasks know, or 0
     private long packedA;
     private long packedB;
+    private int packs; // tasks that pack it
+    private final AtomicInteger packed = new AtomicInteger(); // of these, those that are done
     private final AtomicIntegerArray added; // sums that C has, by part
 
     private Blocked(Product p) {
@@ -113,15 +116,19 @@ final class Blocked {
     }
 
     private void run() {
+        boolean sharedA = across > 1;
+        boolean sharedB = !sharedA && parts > (sums > 1 ? SAME : 1);
+        packedA = sharedA ? PackBuffers.take() : 0;
+        packedB = sharedB ? PackBuffers.take() : 0;
+        packs = slices * (sharedA ? ceilDiv(p.m(), packedRows()) : sharedB ? ceilDiv(p.n(), PACKED) : 0);
         try {
-            if (across > 1) {
-                packedA = PackBuffers.take();
-                packA();
-            } else if (parts > (sums > 1 ? SAME : 1)) {
-                packedB = PackBuffers.take();
-                packB();
-            }
-            p.team().parallelFor(parts * across * sums, this::multiply);
+            p.team().parallelFor(packs + parts * across * sums, task -> {
+                if (task < packs) {
+                    pack(task, sharedA);
+                } else {
+                    multiply(task - packs);
+                }
+            });
         } finally {
             PackBuffers.giveBack(packedA);
             PackBuffers.giveBack(packedB);
@@ -132,25 +139,33 @@ final class Blocked {
         return min(depth, p.k() - slice * depth);
     }
 
-    private void packA() {
-        int some = ceilDiv(PACKED, height) * height;
-        int each = ceilDiv(p.m(), some);
-        p.team().parallelFor(each * slices, task -> {
-            int s = task / each;
-            int i0 = task % each * some;
-            panels.packA(i0, min(some, p.m() - i0), s * depth, steps(s), packedA + s * sliceOfA + i0 / height * panel,
-                    panel, row);
-        });
+    private int packedRows() {
+        return ceilDiv(PACKED, height) * height;
     }
 
-    private void packB() {
-        int each = ceilDiv(p.n(), PACKED);
-        p.team().parallelFor(each * slices, task -> {
-            int s = task / each;
-            int j0 = task % each * PACKED;
-            panels.packB(s * depth, steps(s), j0, min(PACKED, p.n() - j0), packedB + s * sliceOfB + j0 / lanes * strip,
-                    strip);
-        });
+    private void pack(int task, boolean ofA) {
+        int s = task % slices;
+        int k0 = s * depth;
+        try {
+            if (ofA) {
+                int i0 = task / slices * packedRows();
+                panels.packA(i0, min(packedRows(), p.m() - i0), k0, steps(s),
+                        packedA + s * sliceOfA + i0 / height * panel, panel, row);
+            } else {
+                int j0 = task / slices * PACKED;
+                panels.packB(k0, steps(s), j0, min(PACKED, p.n() - j0), packedB + s * sliceOfB + j0 / lanes * strip,
+                        strip);
+            }
+        } finally { // else who waits for it would wait for ever
+            packed.incrementAndGet();
+        }
+    }
+
+    /// Until all is packed that all tasks need. Those who pack it were begun before.
+    private void awaitPacked() {
+        while (packed.get() < packs) {
+            Thread.onSpinWait();
+        }
     }
 
     private void multiply(int task) {
@@ -181,6 +196,7 @@ final class Blocked {
                     b = own + bytesOfA;
                     panels.packB(s * depth, kn, j0, jn, b, strip);
                 }
+                awaitPacked();
                 for (int j = 0; j < jn; j += chunk) {
                     for (int i = 0; i < in; i += height) {
                         panels.tile(min(height, in - i), min(chunk, jn - j), kn, a + i / height * panel, row,
@@ -188,7 +204,7 @@ final class Blocked {
                     }
                 }
             }
-        } finally { // else who waits for it would wait for ever
+        } finally { // as above
             if (sums > 1) {
                 add(task % parts, sum, in, c);
             }

@@ -116,6 +116,11 @@ final class AmxModel {
                 operand(r, x, b);
                 registers[reg] = result(registers[reg] + get());
             }
+            case 0x0F -> {
+                expect(next() == 0x0D, "not a prefetch");
+                operand(r, x, b);
+                expect(reg == 1 && rm < 0, "a prefetch of memory to be written");
+            }
             case 0x31 -> {
                 operand(r, x, b);
                 put(result(get() ^ registers[reg]));

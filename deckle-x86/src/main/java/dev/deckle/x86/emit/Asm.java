@@ -476,9 +476,18 @@ public final class Asm {
 
     /// Into the first-level cache; never faults.
     public void prefetch(Mem m) {
+        prefetch(0x18, m);
+    }
+
+    /// The same for what will be written: the line becomes this core's own.
+    public void prefetchToWrite(Mem m) {
+        prefetch(0x0D, m);
+    }
+
+    private void prefetch(int op, Mem m) {
         rex(0, m.scale > 0 ? high(m.index) : 0, high(m.base));
         put(0x0F);
-        put(0x18);
+        put(op);
         memory(1, m, 1);
     }
 
