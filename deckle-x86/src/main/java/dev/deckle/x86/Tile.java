@@ -14,8 +14,9 @@ import dev.deckle.x86.emit.Asm.Reg;
 /// ```
 /// All of the tile of C stays in registers while k runs. A step along k loads two vectors of B, broadcasts one number
 /// of A for each row, and multiplies and adds: 28 fused multiply-adds for 16 loads at 14 rows. Broadcasting inside the
-/// multiply would ask the load ports for 30. `multiply` may be any accumulating instruction whose step along k is four
-/// bytes of A and a vector of B, such as the one for pairs of bf16.
+/// multiply would ask the load ports for 30. The loop does two steps, because on Intel's processors each addition to an
+/// address may take a turn from a multiplication. `multiply` may be any accumulating instruction whose step along k is
+/// four bytes of A and a vector of B, such as the one for pairs of bf16.
 ///
 /// A is read where it lies, in one of two [Form]s. B is read as vectors ("strips") `strip` bytes apart with rows `ldb`
 /// apart, which fits B where it lies (strip = one vector) as well as packed strips, each contiguous (ldb = one vector).
@@ -56,8 +57,11 @@ record Tile(int rows, Form form, Width width, Op multiply) {
     private static final Reg LDA3 = RBX;
     private static final Reg LDA5 = RBP;
     private static final Reg K = R12;
+    private static final Reg STRIP_NEXT = R13; // the next row of the other strip
+    private static final Reg TWO_ROWS = R14; // of B
+    private static final Reg TWO_COLUMNS = RBX; // of A
     private static final Reg ROW = RAX; // row of C
-    private static final Reg[] SAVED = {RBX, RBP, R12};
+    private static final Reg[] SAVED = {RBX, RBP, R12, R13, R14};
 
     // on the stack: the starts of A and B, the saved registers, the return address, the arguments from the seventh
     private static final Mem A_START = at(RSP, 0);
@@ -92,7 +96,11 @@ record Tile(int rows, Form form, Width width, Op multiply) {
             asm.mov(RAX, ARG_MASK);
             asm.mask(RAX);
         }
-        if (form == Form.ROWS) {
+        asm.lea(STRIP_NEXT, at(STRIP, LDB, 1, 0));
+        asm.lea(TWO_ROWS, at(LDB, LDB, 1, 0));
+        if (form == Form.COLUMNS) {
+            asm.lea(TWO_COLUMNS, at(LDA, LDA, 1, 0));
+        } else {
             asm.lea(LDA3, at(LDA, LDA, 2, 0));
             asm.lea(LDA5, at(LDA, LDA, 4, 0));
         }
@@ -108,11 +116,29 @@ record Tile(int rows, Form form, Width width, Op multiply) {
             asm.lea(A7, at(A7, LDA, 2, 0));
         }
         asm.mov(K, ARG_KC);
+        asm.shiftRight(K, 1);
+        int noPair = asm.skipIfZero();
         asm.align(64);
         int loop = asm.size();
-        step(asm, free);
+        step(asm, free, 0);
+        step(asm, free, 1);
+        asm.add(B, TWO_ROWS);
+        if (form == Form.ROWS) {
+            asm.add(A, 2 * Float.BYTES);
+            if (rows > 7) {
+                asm.add(A7, 2 * Float.BYTES);
+            }
+        } else {
+            asm.add(A, TWO_COLUMNS);
+        }
         asm.dec(K);
         asm.loop(loop);
+        asm.land(noPair);
+        asm.mov(K, ARG_KC);
+        asm.and(K, 1);
+        int even = asm.skipIfZero();
+        step(asm, free, 0);
+        asm.land(even);
 
         asm.mov(RAX, ARG_ACCUMULATE);
         asm.test(RAX);
@@ -166,11 +192,13 @@ record Tile(int rows, Form form, Width width, Op multiply) {
         }
     }
 
-    /// One step along k.
-    private void step(Asm asm, int free) {
+    /// One step along k, this one or the next.
+    private void step(Asm asm, int free, int next) {
         int broadcast = free + vectors();
         for (int v = 0; v < vectors(); v++) {
-            Mem b = v == 0 ? at(B, 0) : at(B, STRIP, 1, 0);
+            Mem b = v == 0
+                    ? next == 0 ? at(B, 0) : at(B, LDB, 1, 0)
+                    : at(B, next == 0 ? STRIP : STRIP_NEXT, 1, 0);
             if (masked(v)) {
                 asm.loadMasked(free + v, b);
             } else {
@@ -179,29 +207,20 @@ record Tile(int rows, Form form, Width width, Op multiply) {
             asm.prefetch(b.plus(AHEAD));
         }
         for (int r = 0; r < rows; r++) {
-            asm.broadcast(broadcast, a(r));
+            asm.broadcast(broadcast, a(r, next));
             for (int v = 0; v < vectors(); v++) {
                 asm.vector(multiply, r * vectors() + v, broadcast, free + v);
             }
         }
-        asm.add(B, LDB);
-        if (form == Form.ROWS) {
-            asm.add(A, Float.BYTES);
-            if (rows > 7) {
-                asm.add(A7, Float.BYTES);
-            }
-        } else {
-            asm.add(A, LDA);
-        }
     }
 
-    /// Row r of A at the present k. Two bases and three multiples of the row's stride reach 14 rows.
-    private Mem a(int r) {
+    /// Row r of A at the present k, or the next. Two bases and three multiples of the row's stride reach 14 rows.
+    private Mem a(int r, int next) {
         if (form == Form.COLUMNS) {
-            return at(A, Float.BYTES * r);
+            return next == 0 ? at(A, Float.BYTES * r) : at(A, LDA, 1, Float.BYTES * r);
         }
         Reg base = r < 7 ? A : A7;
-        return switch (r % 7) {
+        Mem at = switch (r % 7) {
             case 0 -> at(base, 0);
             case 1 -> at(base, LDA, 1, 0);
             case 2 -> at(base, LDA, 2, 0);
@@ -210,5 +229,6 @@ record Tile(int rows, Form form, Width width, Op multiply) {
             case 5 -> at(base, LDA5, 1, 0);
             default -> at(base, LDA3, 2, 0);
         };
+        return at.plus(Float.BYTES * next);
     }
 }
