@@ -81,10 +81,10 @@ public final class Gradients {
             case Op.Gather(Tensor x, int dim, Tensor index) -> Indexing.gatherGrad(dim, index, g, sink.into(x));
             case Op.Embedding(Tensor weight, Tensor ids) -> Indexing.embeddingGrad(ids, g, sink.into(weight));
             case Op.Softmax(Tensor x, boolean log) -> sink.add(x, Reduction.softmaxGrad(y, g, log));
-            case Op.RmsNorm(Tensor x, Tensor weight, _, Tensor rstd) -> each(sink, List.of(x, weight),
-                    Normalise.rmsNormGrad(x, weight, rstd, g));
+            case Op.RmsNorm(Tensor x, Tensor weight, _, Tensor rstd) -> sink.add(weight,
+                    Normalise.rmsNormGrad(x, weight, rstd, g, sink.into(x)));
             case Op.LayerNorm(Tensor x, Tensor weight, Tensor bias, _, Tensor mean, Tensor rstd) -> each(sink,
-                    List.of(x, weight, bias), Normalise.layerNormGrad(x, weight, mean, rstd, g));
+                    List.of(weight, bias), Normalise.layerNormGrad(x, weight, mean, rstd, g, sink.into(x)));
             case Op.Rope(Tensor x, Tensor cos, Tensor sin, boolean interleaved) -> sink.add(x,
                     Rotate.back(x, g, cos, sin, interleaved));
             case Op.SwiGlu(Tensor gate, Tensor up) -> each(sink, List.of(gate, up), Pointwise.swigluGrad(gate, up, g));

@@ -103,8 +103,12 @@ final class Sink {
     }
 
     /// A buffer of x's shape that holds the gradient of x so far, to be added to in place. It is of BF16 where a leaf
-    /// gathers in BF16: whoever adds several numbers to one of its places adds them up first.
+    /// gathers in BF16: whoever adds several numbers to one of its places adds them up first. Where nobody needs the
+    /// gradient, a buffer that is lost.
     Tensor into(Tensor x) {
+        if (!wants(x)) {
+            return Tensor.zeros(typeOf(x), x.shape());
+        }
         if (x.leaf().isPresent()) {
             Leaf leaf = x.leaf().get();
             boolean first = leaf.isEmpty();

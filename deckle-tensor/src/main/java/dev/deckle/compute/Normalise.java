@@ -31,12 +31,11 @@ public final class Normalise {
         return y;
     }
 
-    /// The gradients of x and weight.
-    public static List<Tensor> rmsNormGrad(Tensor x, Tensor weight, Tensor rstd, Tensor dy) {
+    /// The gradient of weight; x's is added to dx, contiguous.
+    public static Tensor rmsNormGrad(Tensor x, Tensor weight, Tensor rstd, Tensor dy, Tensor dx) {
         Tensor in = Pointwise.contiguous(x);
         Tensor w = Pointwise.contiguous(weight);
         Tensor g = Pointwise.contiguous(dy);
-        Tensor dx = Tensor.empty(x.dtype(), x.shape());
         DType t = x.dtype();
         Kernels k = kernels(t);
         int n = x.dim(-1);
@@ -53,7 +52,7 @@ public final class Normalise {
         Work.split(rows, each, (from, to) -> k.rmsNormGrad(t, xa + from * n * b, wa, ra + from * b, ga + from * n * b,
                 da + from * n * b, dwa + from / each * n * b, to - from, n));
         keepAlive(in, w, g, dx, dw, rstd);
-        return List.of(dx, sumOfParts(dw));
+        return sumOfParts(dw);
     }
 
     /// Writes `mean` and `rstd`, one a row.
@@ -77,12 +76,12 @@ public final class Normalise {
         return y;
     }
 
-    /// The gradients of x, weight and bias.
-    public static List<Tensor> layerNormGrad(Tensor x, Tensor weight, Tensor mean, Tensor rstd, Tensor dy) {
+    /// The gradients of weight and bias; x's is added to dx, contiguous.
+    public static List<Tensor> layerNormGrad(
+            Tensor x, Tensor weight, Tensor mean, Tensor rstd, Tensor dy, Tensor dx) {
         Tensor in = Pointwise.contiguous(x);
         Tensor w = Pointwise.contiguous(weight);
         Tensor g = Pointwise.contiguous(dy);
-        Tensor dx = Tensor.empty(x.dtype(), x.shape());
         DType t = x.dtype();
         Kernels k = kernels(t);
         int n = x.dim(-1);
@@ -103,7 +102,7 @@ public final class Normalise {
                 ga + from * n * b, da + from * n * b, dwa + from / each * n * b, dba + from / each * n * b, to - from,
                 n));
         keepAlive(in, w, g, dx, dw, db, mean, rstd);
-        return List.of(dx, sumOfParts(dw), sumOfParts(db));
+        return List.of(sumOfParts(dw), sumOfParts(db));
     }
 
     private static long rowsEach(int n) {

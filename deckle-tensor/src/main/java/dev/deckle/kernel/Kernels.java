@@ -164,7 +164,8 @@ public interface Kernels {
         throw missing();
     }
 
-    /// `dx` by row; this call's share of the weight's gradient is ADDED to `dw` (n numbers).
+    /// Both gradients are ADDED: x's to `dx` by row, as x mostly has one already, of the residual beside the norm; this
+    /// call's share of the weight's to `dw` (n numbers).
     default void rmsNormGrad(DType t, long x, long w, long rstd, long dy, long dx, long dw, long rows, int n) {
         throw missing();
     }
@@ -175,7 +176,7 @@ public interface Kernels {
         throw missing();
     }
 
-    /// `dx` by row; the shares of the gradients of weight and bias are ADDED to `dw` and `db`.
+    /// All three are ADDED, as there; the bias's to `db`.
     default void layerNormGrad(
             DType t, long x, long w, long mean, long rstd, long dy, long dx, long dw, long db, long rows, int n) {
         throw missing();

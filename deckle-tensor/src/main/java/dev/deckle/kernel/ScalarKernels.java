@@ -234,7 +234,7 @@ public final class ScalarKernels implements Kernels {
         }
     }
 
-    /// With `h = x rstd` and `g = dy w`: `dx = rstd (g - h mean(g h))`, `dw += dy h`.
+    /// With `h = x rstd` and `g = dy w`: `dx += rstd (g - h mean(g h))`, `dw += dy h`.
     @Override
     public void rmsNormGrad(DType t, long x, long w, long rstd, long dy, long dx, long dw, long rows, int n) {
         for (long r = 0; r < rows; r++) {
@@ -246,7 +246,7 @@ public final class ScalarKernels implements Kernels {
             for (int i = 0; i < n; i++) {
                 double h = get(t, x, r * n + i) * inv;
                 double dyi = get(t, dy, r * n + i);
-                set(t, dx, r * n + i, inv * (dyi * get(t, w, i) - h * gh / n));
+                add(t, dx, r * n + i, inv * (dyi * get(t, w, i) - h * gh / n));
                 add(t, dw, i, dyi * h);
             }
         }
@@ -291,7 +291,7 @@ public final class ScalarKernels implements Kernels {
             for (int i = 0; i < n; i++) {
                 double h = (get(t, x, r * n + i) - mu) * inv;
                 double dyi = get(t, dy, r * n + i);
-                set(t, dx, r * n + i, inv * (dyi * get(t, w, i) - g / n - h * gh / n));
+                add(t, dx, r * n + i, inv * (dyi * get(t, w, i) - g / n - h * gh / n));
                 add(t, dw, i, dyi * h);
                 add(t, db, i, dyi);
             }

@@ -152,12 +152,13 @@ final class Norm {
             FloatVector centred = fromMemorySegment(F, ALL, x + 4L * i, ORDER).sub(m);
             FloatVector own = fromMemorySegment(F, ALL, dy + 4L * i, ORDER)
                     .mul(fromMemorySegment(F, ALL, w + 4L * i, ORDER)).sub(g);
-            centred.fma(gh, own).mul(s).intoMemorySegment(ALL, dx + 4L * i, ORDER);
+            centred.fma(gh, own).fma(s, fromMemorySegment(F, ALL, dx + 4L * i, ORDER))
+                    .intoMemorySegment(ALL, dx + 4L * i, ORDER);
         }
         for (; i < n; i++) {
             float h = (Native.getFloat(x + 4L * i) - mu) * inv;
             float own = Native.getFloat(dy + 4L * i) * Native.getFloat(w + 4L * i) - meanG;
-            Native.setFloat(dx + 4L * i, (own - h * meanGh) * inv);
+            Native.setFloat(dx + 4L * i, Native.getFloat(dx + 4L * i) + (own - h * meanGh) * inv);
         }
     }
 }

@@ -168,8 +168,8 @@ class RowsTest {
                 twin.same(y, 1e-6, 1e-6, "rmsNorm of " + n);
                 twin.same(rstd, 0, 1e-6, "rmsNorm rstd of " + n);
                 var dy = twin.array(Twin.normal(3 * n, 3));
-                var dx = twin.result(3 * n);
-                var dw = twin.array(Twin.normal(n, 4)); // is added to
+                var dx = twin.array(Twin.normal(3 * n, 5)); // both are added to
+                var dw = twin.array(Twin.normal(n, 4));
                 twin.run(k -> k.rmsNormGrad(F32, x.at(), w.at(), rstd.at(), dy.at(), dx.at(), dw.at(), 3, n));
                 twin.same(dx, 1e-5, 2e-6, "rmsNorm gradient of " + n);
                 twin.same(dw, 2e-6, 2e-6, "rmsNorm weight gradient of " + n);
@@ -198,7 +198,7 @@ class RowsTest {
                 twin.same(mean, 0, 1e-6, "layerNorm mean of " + n);
                 twin.same(rstd, 0, 1e-5, "layerNorm rstd of " + n);
                 var dy = twin.array(Twin.normal(3 * n, 3));
-                var dx = twin.result(3 * n);
+                var dx = twin.array(Twin.normal(3 * n, 5));
                 var dw = twin.array(Twin.normal(n, 4));
                 var db = twin.array(Twin.normal(n, 6));
                 twin.run(k -> k.layerNormGrad(F32, x.at(), w.at(), mean.at(), rstd.at(), dy.at(), dx.at(), dw.at(),

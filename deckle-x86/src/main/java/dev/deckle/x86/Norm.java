@@ -8,7 +8,7 @@ import dev.deckle.x86.emit.Value;
 import static dev.deckle.x86.emit.Kernel.scalar;
 
 /// RMSNorm and LayerNorm by row, and their gradients; RMSNorm is LayerNorm with a mean of 0 and no bias. With
-/// `h = (x - mean) rstd` and `g = dy w`: `dx = rstd (g - mean(g) - h mean(g h))`, where RMSNorm has no mean(g).
+/// `h = (x - mean) rstd` and `g = dy w`: `dx += rstd (g - mean(g) - h mean(g h))`, where RMSNorm has no mean(g).
 final class Norm {
     private final Kernel rms;
     private final Kernel rmsGrad;
@@ -62,7 +62,7 @@ final class Norm {
             Value g = dy.times(w);
             Value meanGh = r.once(r.sum(n, g.times(x)).times(rstd).over(size));
             r.each(n,
-                    dx.set(g.minus(h.times(meanGh)).times(rstd)),
+                    dx.set(g.minus(h.times(meanGh)).fma(rstd, dx.load())),
                     dw.set(h.fma(dy, dw.load())));
         });
     }
@@ -117,7 +117,7 @@ final class Norm {
             Value meanG = r.once(r.sum(n, g).over(size));
             Value meanGh = r.once(r.sum(n, g.times(h)).over(size));
             r.each(n,
-                    dx.set(g.minus(meanG).minus(h.times(meanGh)).times(rstd)),
+                    dx.set(g.minus(meanG).minus(h.times(meanGh)).fma(rstd, dx.load())),
                     dw.set(h.fma(dy, dw.load())),
                     db.set(db.load().plus(dy)));
         });
