@@ -104,27 +104,39 @@ final class Blocked {
         added = new AtomicIntegerArray(parts);
     }
 
+    /// What all tasks need must have room in a buffer: else one half of the steps along k after the other.
     static void run(Product p) {
-        int pair = 2 * p.code().isa.lanes;
-        if (4L * (min(p.m(), p.n()) + pair) * (p.k() + pair) > PackBuffers.BYTES && p.k() > 2 * pair) {
-            int some = p.k() / (2 * pair) * pair;
+        Blocked blocked = new Blocked(p);
+        int unit = p.code().isa.lanes;
+        if (blocked.sharedBytes() > PackBuffers.BYTES && p.k() > unit) {
+            int some = ceilDiv(p.k(), 2 * unit) * unit;
             run(p.steps(0, some));
             run(p.steps(some, p.k() - some));
         } else {
-            new Blocked(p).run();
+            blocked.run();
         }
     }
 
+    private boolean sharesA() {
+        return across > 1;
+    }
+
+    private boolean sharesB() {
+        return !sharesA() && parts > (sums > 1 ? SAME : 1);
+    }
+
+    private long sharedBytes() {
+        return slices * (sharesA() ? sliceOfA : sharesB() ? sliceOfB : 0);
+    }
+
     private void run() {
-        boolean sharedA = across > 1;
-        boolean sharedB = !sharedA && parts > (sums > 1 ? SAME : 1);
-        packedA = sharedA ? PackBuffers.take() : 0;
-        packedB = sharedB ? PackBuffers.take() : 0;
-        packs = slices * (sharedA ? ceilDiv(p.m(), packedRows()) : sharedB ? ceilDiv(p.n(), PACKED) : 0);
+        packedA = sharesA() ? PackBuffers.take() : 0;
+        packedB = sharesB() ? PackBuffers.take() : 0;
+        packs = slices * (sharesA() ? ceilDiv(p.m(), packedRows()) : sharesB() ? ceilDiv(p.n(), PACKED) : 0);
         try {
             p.team().parallelFor(packs + parts * across * sums, task -> {
                 if (task < packs) {
-                    pack(task, sharedA);
+                    pack(task);
                 } else {
                     multiply(task - packs);
                 }
@@ -143,11 +155,11 @@ final class Blocked {
         return ceilDiv(PACKED, height) * height;
     }
 
-    private void pack(int task, boolean ofA) {
+    private void pack(int task) {
         int s = task % slices;
         int k0 = s * depth;
         try {
-            if (ofA) {
+            if (sharesA()) {
                 int i0 = task / slices * packedRows();
                 panels.packA(i0, min(packedRows(), p.m() - i0), k0, steps(s),
                         packedA + s * sliceOfA + i0 / height * panel, panel, row);

@@ -218,11 +218,13 @@ class MatmulTest {
         }
     }
 
-    /// More than the buffers hold: no deeper than others, and deep.
+    /// More than the buffers hold.
     @ParameterizedTest
     @MethodSource("kernels")
     void largerThanTheBuffers(Kernels kernels) {
-        largerThanTheBuffers(kernels, 2950, 2900, 5801, 0);
+        largerThanTheBuffers(kernels, 2950, 2900, 5801, 0); // tall
+        largerThanTheBuffers(kernels, 2900, 2950, 5801, 3); // wide
+        largerThanTheBuffers(kernels, 1100, 2950, 6001, 0); // deep, of three parts
         largerThanTheBuffers(kernels, 250, 290, 60_001, 1);
         largerThanTheBuffers(kernels, 250, 290, 60_001, 2);
     }
