@@ -103,8 +103,8 @@ public interface Kernels {
         throw missing();
     }
 
-    /// The same with all operands of F32, of which A and B are rounded to BF16: the gradient of weights of BF16. Part
-    /// of [Family#MATMUL] of BF16.
+    /// The same with all operands of F32, of which A and B are rounded to BF16: the gradient of weights of BF16, and
+    /// the products of attention beside such weights. Part of [Family#MATMUL] of BF16.
     default void matmulRounded(
             int m, int n, int k,
             long a, long ars, long acs, long b, long brs, long bcs, long c, long crs, boolean accumulate, Team team) {

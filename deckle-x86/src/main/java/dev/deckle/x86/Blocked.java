@@ -22,7 +22,7 @@ import java.util.concurrent.atomic.AtomicIntegerArray;
 /// What another core has just written comes slowly, so a task packs what it alone needs itself, into memory of its own,
 /// a slice at a time, and the team packs only what all tasks need, in the first tasks of the same loop. With A packed
 /// by the team as well a product of 3,072 by 384 by 384 took 1.3 ms on the matrix unit of an Intel (which needs 0.1),
-/// and takes 0.7 now. A task makes
+/// and takes 0.5 now. A task makes
 /// - in a tall product, which has at least as many rows as columns, some rows of C: it packs its rows of A;
 /// - in a wide one, some columns of C: it packs its columns of B;
 /// - in a deep one, which has much more along k than C is high or wide, such as the gradient of a weight matrix, the
@@ -41,6 +41,8 @@ final class Blocked {
     private static final int SUMS = 4;
     /// Tasks that pack the same columns of B themselves, at most.
     private static final int SAME = 2;
+    /// How often a thread that waits for others looks before it lets them run.
+    private static final int SPINS = 2_000;
     /// Rows or columns in a task of packing.
     private static final int PACKED = 64;
 
@@ -175,8 +177,17 @@ final class Blocked {
 
     /// Until all is packed that all tasks need. Those who pack it were begun before.
     private void awaitPacked() {
-        while (packed.get() < packs) {
+        for (int spins = 0; packed.get() < packs; spins++) {
+            pause(spins);
+        }
+    }
+
+    /// Soon after the others at best; where there are more threads than processors, their turn.
+    private static void pause(int spins) {
+        if (spins < SPINS) {
             Thread.onSpinWait();
+        } else {
+            Thread.yield();
         }
     }
 
@@ -187,8 +198,7 @@ final class Blocked {
         int jn = min(columns, p.n() - j0);
         int sum = task / parts / across;
         int first = sum * slicesOfSum;
-        // its own, where it always finds it in its own cache: buffers that threads give each other cost attention a
-        // third
+        // its own, which it finds in its own cache: buffers that threads give each other cost attention a fifth
         long bytesOfA = packedA == 0 ? ceilDiv(in, height) * panel : 0;
         long bytesOfB = packedB == 0 ? ceilDiv(jn, lanes) * strip : 0;
         long own = Scratch.bytes(Product.SCRATCH, bytesOfA + bytesOfB + (sum == 0 ? 0 : in * ldSum));
@@ -226,8 +236,8 @@ final class Blocked {
     /// Adds a sum to C when it has those before it, so that the order is always the same. A task waits for tasks that
     /// were begun before it, and only for the last of their work.
     private void add(int part, int sum, int rows, long from) {
-        while (added.get(part) < sum) {
-            Thread.onSpinWait();
+        for (int spins = 0; added.get(part) < sum; spins++) {
+            pause(spins);
         }
         for (int i = 0; i < rows && sum > 0; i++) {
             p.code().add.call(p.n(), p.atC(part * this.rows + i, 0), from + i * ldSum);
