@@ -216,6 +216,7 @@ final class Shapes {
         });
         require(op.window() == 0 || op.window() > 0 && op.causal() && op.scale() > 0, op, q, "with window "
                 + op.window() + ": a window of at least 1 is over a causal past, with a positive scale");
+        require(!op.rounded() || q.dtype() == DType.F32, op, q, "must be F32 to be rounded");
         return new Result(floating(op, q).dtype(), q.shape().with(3, v.dim(3)));
     }
 

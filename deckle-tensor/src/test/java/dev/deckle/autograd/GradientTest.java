@@ -294,6 +294,37 @@ class GradientTest {
         }
     }
 
+    /// Rounded attention against its definition, which rounds what goes into products, but no gradient of a score.
+    @Test
+    void attentionOfRoundedNumbers() {
+        int t = 70;
+        Tensor q = fixed(2, 4, t, 6).to(DType.F32);
+        Tensor k = fixed(2, 2, t, 6).to(DType.F32);
+        Tensor v = fixed(2, 2, t, 5).to(DType.F32);
+        Tensor weights = fixed(2, 4, t, 5).to(DType.F32);
+        double[][] found = new double[8][];
+        for (int fused = 0; fused < 2; fused++) {
+            List<Tensor> in = List.of(q.detach().requireGrad(), k.detach().requireGrad(), v.detach().requireGrad());
+            var op = new Op.Attention(in.get(0), in.get(1), in.get(2), Optional.empty(), true, 0, 0.6, true,
+                    Tensor.empty(DType.F32, Shape.of(2, 4, t)));
+            Tensor y = fused == 1
+                    ? Functional.attention(in.get(0), in.get(1), in.get(2), Optional.empty(), true, 0, 0.6, true)
+                    : Definitions.of(op).orElseThrow();
+            found[4 * fused] = y.toDoubles();
+            y.mul(weights).sum().backward();
+            for (int i = 0; i < 3; i++) {
+                found[4 * fused + 1 + i] = in.get(i).grad().toDoubles();
+            }
+        }
+        assertArrayEquals(found[0], found[4], 1e-5, "output");
+        for (int i = 1; i < 4; i++) {
+            assertArrayEquals(found[i], found[4 + i], 0.02, "operand " + (i - 1));
+        }
+        Tensor wide = fixed(1, 1, 2, 2);
+        assertThrows(IllegalArgumentException.class,
+                () -> Functional.attention(wide, wide, wide, Optional.empty(), true, 0, 1, true));
+    }
+
     @Test
     void attention() {
         Map<String, int[]> sizes = new LinkedHashMap<>(); // B, H, G, T, S, D, E

@@ -240,7 +240,8 @@ final class Blocked {
             pause(spins);
         }
         for (int i = 0; i < rows && sum > 0; i++) {
-            p.code().add.call(p.n(), p.atC(part * this.rows + i, 0), from + i * ldSum);
+            long c = p.atC(part * this.rows + i, 0);
+            p.code().add.call(p.n(), c, from + i * ldSum, c);
         }
         added.set(part, sum + 1);
     }

@@ -1,5 +1,6 @@
 package dev.deckle.x86;
 
+import dev.deckle.kernel.BinaryFn;
 import dev.deckle.x86.Operand.Source;
 import dev.deckle.x86.Tile.Form;
 import dev.deckle.x86.Tile.Width;
@@ -41,7 +42,7 @@ final class Code {
     private final Function[][] across; // by source, those other than READY for pairs of bf16
     private final Function[][][] tiles;
     private final Function[] dots;
-    /// `x += y`: (n, x, y).
+    /// `y = a + b`: (n, a, b, y).
     final Kernel add;
     private final long masks;
 
@@ -83,12 +84,7 @@ final class Code {
             words.setAtIndex(ValueLayout.JAVA_SHORT, i, (short) (i % 2 * ROW_OF_PAIRS / 2 + i / 2));
         }
         pairs = words.address();
-        add = new Kernel(isa, r -> {
-            var n = r.count();
-            var x = r.floats();
-            var y = r.floats();
-            r.each(n, x.set(x.load().plus(y.load())));
-        });
+        add = new Kernel(isa, r -> Elementwise.binary(r, BinaryFn.ADD, false, false));
         // vectors of set and unset lanes: the mask of w lanes starts `lanes - w` numbers in
         MemorySegment table = Arena.global().allocate(2L * isa.bytes(), 64);
         for (int i = 0; i < isa.lanes; i++) {

@@ -95,7 +95,8 @@ final class Elementwise {
         }
     }
 
-    private static void binary(Routine r, BinaryFn f, boolean oneA, boolean oneB) {
+    /// (n, a, b, y), which may be the same.
+    static void binary(Routine r, BinaryFn f, boolean oneA, boolean oneB) {
         var n = r.count();
         Value a = (oneA ? r.column() : r.floats()).load();
         Value b = (oneB ? r.column() : r.floats()).load();

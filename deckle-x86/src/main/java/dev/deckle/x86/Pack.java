@@ -12,7 +12,8 @@ import java.util.function.IntConsumer;
 
 /// Emits the kernels that lay a matrix out as strips: one vector wide, contiguous, a vector for each k.
 final class Pack {
-    /// How far ahead rows are fetched, in bytes: a third faster than to leave it to the processor (an Intel with AMX).
+    /// How far ahead rows are fetched, in bytes: from memory a third faster than to leave it to the processor (a loop
+    /// of its own in C, on an Intel with AMX).
     private static final int AHEAD = 2048;
 
     private Pack() {}

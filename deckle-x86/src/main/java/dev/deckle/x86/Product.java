@@ -285,26 +285,26 @@ record Product(
     /// Strips from columns that are contiguous.
     private void transpose(int k0, int kn, int j0, int columns, long to, long strip) {
         int lanes = code.isa.lanes;
+        long ld = b.ld();
+        boolean floats = b.source() == Source.FLOATS;
         int whole = columns / lanes;
-        int blocks = (kn - (b.source() == Source.FLOATS && endsOdd(k0, kn) ? 1 : 0)) / lanes;
+        int blocks = (kn - (floats && endsOdd(k0, kn) ? 1 : 0)) / lanes;
         if (whole > 0 && blocks > 0) {
-            NativeCall.call(code.transpose(b.source()), b.at(j0, k0), b.ld(), to, strip, whole, lanes * b.ld(), blocks,
-                    0, 0,
-                    0, 0);
+            NativeCall.call(code.transpose(b.source()), b.at(j0, k0), ld, to, strip, whole, lanes * ld, blocks, 0, 0, 0,
+                    0);
         }
+        long row = code.isa.bytes(); // of a block
         for (int s = 0; s * lanes < columns; s++) {
+            int j = j0 + s * lanes;
             int rows = Math.min(lanes, columns - s * lanes);
             for (int done = rows == lanes ? blocks * lanes : 0; done < kn; done += lanes) {
                 int steps = Math.min(lanes, kn - done);
-                long from = b.at(j0 + s * lanes, k0 + done);
-                long ld = b.ld();
-                if (b.source() == Source.FLOATS) {
-                    long rounded = Scratch.bytes(EDGE, (long) lanes * code.isa.bytes());
-                    round(b, j0 + s * lanes, rows, k0 + done, steps, rounded, code.isa.bytes());
-                    from = rounded;
-                    ld = code.isa.bytes();
+                long from = b.at(j, k0 + done);
+                if (floats) {
+                    from = Scratch.bytes(EDGE, lanes * row);
+                    round(b, j, rows, k0 + done, steps, from, row);
                 }
-                NativeCall.call(code.transposeEdge(), from, ld, to + s * strip + (long) done * code.isa.bytes(), rows,
+                NativeCall.call(code.transposeEdge(), from, floats ? row : ld, to + s * strip + done * row, rows,
                         code.mask(steps), 0, 0, 0, 0, 0, 0);
             }
         }

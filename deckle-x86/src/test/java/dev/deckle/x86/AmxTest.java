@@ -28,6 +28,7 @@ import org.junit.jupiter.api.Test;
 class AmxTest {
     private static final double TOLERANCE = 1e-6;
     private static final float CANARY = 12345.678f;
+    private static final long POISONED = 4L << 20; // bytes, more than any product here packs
     private static final AmxCode CODE = new AmxCode(AmxModel.with(AmxModelTiles::new));
     private static final Guarded A = new Guarded(600_000);
     private static final Guarded B = new Guarded(600_000);
@@ -135,16 +136,12 @@ class AmxTest {
 
     /// Makes NaN of the memory that operands are packed to: what is not overwritten shows in the result.
     private static void poison() {
-        List<Long> buffers = new ArrayList<>();
-        for (int i = 0; i < 3; i++) { // of a task, of B, of sums
-            buffers.add(PackBuffers.take());
+        long shared = PackBuffers.take();
+        Native.ALL.asSlice(shared, POISONED).fill((byte) -1);
+        PackBuffers.giveBack(shared);
+        for (int slot : new int[] {Product.SCRATCH, Product.EDGE}) { // of the thread that multiplies, which is this one
+            Native.ALL.asSlice(Scratch.bytes(slot, POISONED), POISONED).fill((byte) -1);
         }
-        for (long buffer : buffers) {
-            Native.ALL.asSlice(buffer, 2 << 20).fill((byte) -1);
-            Native.ALL.asSlice(buffer + (8 << 20), 2 << 20).fill((byte) -1);
-            PackBuffers.giveBack(buffer);
-        }
-        Native.ALL.asSlice(Scratch.bytes(Product.SCRATCH, 4096), 4096).fill((byte) -1);
     }
 
     private static Guarded room(Guarded usual, long floats) {
