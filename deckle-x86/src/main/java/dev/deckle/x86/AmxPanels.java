@@ -8,7 +8,6 @@ import dev.deckle.kernel.NativeCall;
 import dev.deckle.kernel.Scratch;
 import dev.deckle.x86.Operand.Source;
 import dev.deckle.x86.Tile.Form;
-import java.lang.foreign.MemorySegment;
 
 /// A product of pairs of bf16 by the matrix unit. Both operands are packed into strips of tiles, see [AmxTile]:
 /// ```
@@ -66,7 +65,7 @@ record AmxPanels(Product p, AmxCode unit) implements Panels {
         Steps steps = Steps.of(p, k0, kn);
         boolean lieAsRows = p.a().form() == Form.ROWS;
         if (!lieAsRows) {
-            weave(p.code().weave(true), p.a(), i0, rows, k0, steps, to, strip);
+            weaveAndTurn(i0, rows, k0, steps, to, strip);
         }
         for (int i = 0; i < rows; i += SIDE) {
             int some = min(SIDE, rows - i);
@@ -95,12 +94,7 @@ record AmxPanels(Product p, AmxCode unit) implements Panels {
 
     @Override
     public void packB(int k0, int kn, int j0, int columns, long to, long strip) {
-        boolean woven = p.b().source() == Source.FLOATS && p.b().form() == Form.COLUMNS;
-        Steps steps = woven ? Steps.of(p, k0, kn) : new Steps(0, kn);
-        weave(p.code().weave(false), p.b(), j0, columns, k0, steps, to, strip);
-        if (steps.rest > 0) {
-            p.packB(k0 + steps.done(), steps.rest, j0, columns, to + steps.bytes(), strip);
-        }
+        p.packB(k0, kn, j0, columns, to, strip);
         long missing = (long) (-kn & SIDE - 1) * AmxTile.ROW;
         for (int s = 0; s * SIDE < columns && p.b().form() == Form.COLUMNS; s++) {
             Native.zero(to + s * strip + (long) kn * AmxTile.ROW, missing);
@@ -108,17 +102,16 @@ record AmxPanels(Product p, AmxCode unit) implements Panels {
     }
 
     /// Whole blocks of floats that run across the strips.
-    private void weave(
-            MemorySegment kernel, Operand x, int i0, int lines, int k0, Steps steps, long to, long strip) {
-        int whole = lines / SIDE;
-        int rest = lines % SIDE;
+    private void weaveAndTurn(int i0, int rows, int k0, Steps steps, long to, long strip) {
+        int whole = rows / SIDE;
+        int rest = rows % SIDE;
         if (whole > 0 && steps.blocks > 0) {
-            NativeCall.call(kernel, x.at(i0, k0), x.ld(), to, strip, whole, steps.blocks, p.code().mask(SIDE),
-                    p.code().pairs, 0, 0, 0);
+            NativeCall.call(p.code().weaveAndTurn(), p.a().at(i0, k0), p.a().ld(), to, strip, whole, steps.blocks,
+                    p.code().mask(SIDE), p.code().pairs, 0, 0, 0);
         }
         if (rest > 0 && steps.blocks > 0) {
-            NativeCall.call(kernel, x.at(i0 + whole * SIDE, k0), x.ld(), to + whole * strip, strip, 1, steps.blocks,
-                    p.code().mask(rest), p.code().pairs, 0, 0, 0);
+            NativeCall.call(p.code().weaveAndTurn(), p.a().at(i0 + whole * SIDE, k0), p.a().ld(), to + whole * strip,
+                    strip, 1, steps.blocks, p.code().mask(rest), p.code().pairs, 0, 0, 0);
         }
     }
 

@@ -37,7 +37,8 @@ final class Blocked {
     private static final int DEEP = 2;
     /// Tasks that are worth smaller ones.
     private static final int TASKS = 8;
-    /// Sums at most: each reads and writes all of C once more.
+    /// Sums at most: each reads and writes all of C once more. Three are one too many for two threads and one too few
+    /// for four.
     private static final int SUMS = 4;
     /// Tasks that pack the same columns of B themselves, at most.
     private static final int SAME = 2;
@@ -87,10 +88,8 @@ final class Blocked {
         rows = evenly(p.m(), most, height);
         parts = ceilDiv(p.m(), rows);
         ldSum = 4L * evenly(p.n(), p.n(), lanes);
-        int fewest = ceilDiv(p.k(), panels.depth(deep));
-        int wanted = deep ? min(min(SUMS, fewest), ceilDiv(TASKS, parts)) : 1;
-        wanted = rows * ldSum <= PackBuffers.BYTES ? wanted : 1;
-        slicesOfSum = ceilDiv(fewest, wanted);
+        int wanted = deep && rows * ldSum <= PackBuffers.BYTES ? min(SUMS, ceilDiv(TASKS, parts)) : 1;
+        slicesOfSum = ceilDiv(p.k(), wanted * panels.depth(deep));
         depth = evenly(p.k(), ceilDiv(p.k(), slicesOfSum * wanted), lanes);
         slices = ceilDiv(p.k(), depth);
         sums = ceilDiv(slices, slicesOfSum);

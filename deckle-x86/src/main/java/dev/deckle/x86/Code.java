@@ -36,7 +36,6 @@ final class Code {
     private final Function round;
     private final Function roundToTiles;
     private final Function roundAndTranspose;
-    private final Function weave;
     private final Function weaveAndTurn;
     final long pairs; // which words of two rows of bf16, one after the other, make pairs
     private final Function[][] across; // by source, those other than READY for pairs of bf16
@@ -77,8 +76,7 @@ final class Code {
         round = bf16 ? function("round", Pack::round) : null;
         roundToTiles = bf16 ? function("roundToTiles", Pack::roundToTiles) : null;
         roundAndTranspose = bf16 ? function("roundAndTranspose", Pack::roundAndTranspose) : null;
-        weave = bf16 ? function("weave", asm -> Pack.weave(asm, false)) : null;
-        weaveAndTurn = bf16 ? function("weaveAndTurn", asm -> Pack.weave(asm, true)) : null;
+        weaveAndTurn = bf16 ? function("weaveAndTurn", Pack::weaveAndTurn) : null;
         MemorySegment words = Arena.global().allocate(2L * ROW_OF_PAIRS, 64);
         for (int i = 0; i < ROW_OF_PAIRS; i++) {
             words.setAtIndex(ValueLayout.JAVA_SHORT, i, (short) (i % 2 * ROW_OF_PAIRS / 2 + i / 2));
@@ -129,8 +127,8 @@ final class Code {
         return roundToTiles.get();
     }
 
-    MemorySegment weave(boolean turned) {
-        return (turned ? weaveAndTurn : weave).get();
+    MemorySegment weaveAndTurn() {
+        return weaveAndTurn.get();
     }
 
     MemorySegment dot(int rows) {

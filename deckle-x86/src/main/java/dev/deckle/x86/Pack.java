@@ -23,9 +23,14 @@ final class Pack {
     /// are stored, in order, so that with a smaller step the next covers what the last had too much.
     ///
     /// From numbers that are yet to be pairs of bf16, two rows make one: a lane is what is above each other, the upper
-    /// one first. `last`: there is one row, and 0 for the other.
+    /// one first. `last`: there is one row, and 0 for the other. `pairs` are the words of two rounded rows in the order
+    /// in which they are pairs.
+    ///
+    /// In blocks of `steps` along k: a strip gets them all before the next strip gets its first, and meanwhile the same
+    /// piece of the next block is fetched. Row by row, each vector would go a strip further, which for many sizes is
+    /// the same set of the cache.
     /// ```
-    /// void across(from, ld, to, strip, strips, advance, kc, mask, step)
+    /// void across(from, ld, to, strip, strips, advance, blocks, steps, mask, step, pairs)
     /// ```
     static void across(Asm asm, Source source, boolean last) {
         Reg from = RDI;
@@ -34,52 +39,106 @@ final class Pack {
         Reg strip = RCX;
         Reg strips = R8;
         Reg advance = R9;
-        Reg k = R10;
-        asm.push(RBX);
-        asm.mov(k, at(RSP, 16));
-        asm.mov(RAX, at(RSP, 24));
+        Reg piece = R10;
+        Reg pieceTo = R11;
+        Reg piecesLeft = RBX;
+        Reg vector = RBP;
+        Reg block = R12; // its rows, in bytes
+        Reg ahead = R13;
+        Reg step = R14;
+        Reg left = R15;
+        Reg[] saved = {RBX, RBP, R12, R13, R14, R15};
+        for (Reg r : saved) {
+            asm.push(r);
+        }
+        Mem blocks = argument(saved, 0);
+        Mem steps = argument(saved, 1);
+        asm.mov(RAX, argument(saved, 2));
         asm.mask(RAX);
-        Mem step = at(RSP, 32);
-        int row = asm.size();
-        asm.mov(RAX, from);
-        asm.mov(R11, to);
-        asm.mov(RBX, strips);
-        int piece = asm.size();
-        if (source == Source.READY) {
-            asm.loadMasked(0, at(RAX, 0));
-        } else {
-            half(asm, 0, at(RAX, 0), source);
+        asm.mov(step, argument(saved, 3));
+        int pairs = 2; // a vector
+        if (source == Source.FLOATS) {
+            asm.mov(RAX, argument(saved, 4));
+            asm.load(pairs, at(RAX, 0));
         }
-        if (source != Source.READY && !last) {
-            half(asm, 1, at(RAX, ld, 1, 0), source);
-            asm.shiftLeft(1, 16);
-            asm.vector(Asm.VPORD, 0, 0, 1);
+        if (last) {
+            asm.zero(1);
         }
-        asm.store(at(R11, 0), 0);
-        asm.add(RAX, advance);
-        asm.add(R11, strip);
-        asm.dec(RBX);
-        asm.loop(piece);
+        asm.zero(block);
+        asm.mov(left, steps);
+        int sum = asm.size();
         for (int i = 0; i < source.each; i++) {
-            asm.add(from, ld);
+            asm.add(block, ld);
         }
+        asm.dec(left);
+        asm.loop(sum);
+
+        int nextBlock = asm.size();
+        asm.mov(piece, from);
+        asm.mov(pieceTo, to);
+        asm.mov(piecesLeft, strips);
+        int nextPiece = asm.size();
+        asm.mov(RAX, piece);
+        asm.lea(ahead, at(piece, block, 1, 0));
+        asm.mov(vector, pieceTo);
+        asm.mov(left, steps);
+        int nextStep = asm.size();
+        for (int i = 0; i < source.each; i++) {
+            asm.prefetch(at(ahead, ld, i, 0));
+        }
+        gather(asm, source, last, at(RAX, 0), at(RAX, ld, 1, 0), pairs);
+        asm.store(at(vector, 0), 0);
+        asm.lea(RAX, at(RAX, ld, source.each, 0));
+        asm.lea(ahead, at(ahead, ld, source.each, 0));
+        asm.add(vector, step);
+        asm.dec(left);
+        asm.loop(nextStep);
+        asm.add(piece, advance);
+        asm.add(pieceTo, strip);
+        asm.dec(piecesLeft);
+        asm.loop(nextPiece);
+        asm.add(from, block);
+        asm.mov(left, steps);
+        int along = asm.size();
         asm.add(to, step);
-        asm.dec(k);
-        asm.loop(row);
-        asm.pop(RBX);
+        asm.dec(left);
+        asm.loop(along);
+        asm.dec(blocks);
+        asm.loop(nextBlock);
+        for (int i = saved.length - 1; i >= 0; i--) {
+            asm.pop(saved[i]);
+        }
         asm.vzeroupper();
         asm.ret();
     }
 
-    /// The masked numbers of bf16, each in the lower half of its lane.
-    private static void half(Asm asm, int dst, Mem src, Source source) {
-        if (source == Source.FLOATS) {
-            asm.loadMasked(dst, src);
-            asm.vector(Asm.VCVTNEPS2BF16, dst, 0, dst);
-            asm.vector(Asm.VPMOVZXWD, dst, 0, dst);
-        } else {
-            asm.loadMasked(Asm.VPMOVZXWD, dst, src);
+    /// One step along k to register 0: the masked numbers at `row`, or pairs of them and those at `next`; where there
+    /// is no next, register 1 is 0.
+    private static void gather(Asm asm, Source source, boolean last, Mem row, Mem next, int pairs) {
+        switch (source) {
+            case READY -> asm.loadMasked(0, row);
+            case FLOATS -> {
+                asm.loadMasked(0, row);
+                if (!last) {
+                    asm.loadMasked(1, next);
+                }
+                asm.vector(Asm.VCVTNE2PS2BF16, 0, 1, 0);
+                asm.vector(Asm.VPERMW, 0, pairs, 0);
+            }
+            case HALVES -> {
+                asm.loadMasked(Asm.VPMOVZXWD, 0, row);
+                if (!last) {
+                    asm.loadMasked(Asm.VPMOVZXWD, 1, next);
+                    asm.shiftLeft(1, 16);
+                    asm.vector(Asm.VPORD, 0, 0, 1);
+                }
+            }
         }
+    }
+
+    /// The i-th of the arguments that lie on the stack.
+    private static Mem argument(Reg[] saved, int i) {
+        return at(RSP, 8 * (saved.length + 1 + i));
     }
 
     /// From a matrix whose rows run along k, `lanes` rows to a strip and strips `advance` bytes apart: square blocks,
@@ -243,15 +302,12 @@ final class Pack {
         asm.ret();
     }
 
-    /// Pairs of bf16 from a matrix of floats whose rows run across the strips: as [#across] makes them, in blocks of 16
-    /// steps along k, of each row the masked numbers of `strips` pieces, which follow each other. `pairs` are the words
-    /// of two rounded rows in the order in which they are pairs.
-    ///
-    /// @param turned whether each block is transposed, to be a tile of A
+    /// Tiles of A from a matrix of floats whose rows run across them: pairs as [#across] makes them, 16 steps along k
+    /// of the masked numbers of `strips` pieces, which follow each other, and each block transposed.
     /// ```
-    /// void weave(from, ld, to, strip, strips, blocks, mask, pairs)
+    /// void weaveAndTurn(from, ld, to, strip, strips, blocks, mask, pairs)
     /// ```
-    static void weave(Asm asm, boolean turned) {
+    static void weaveAndTurn(Asm asm) {
         Reg from = RDI;
         Reg ld = RSI;
         Reg to = RDX;
@@ -262,9 +318,9 @@ final class Pack {
         for (Reg r : saved) {
             asm.push(r);
         }
-        asm.mov(RAX, at(RSP, 8 * saved.length + 8));
+        asm.mov(RAX, argument(saved, 0));
         asm.mask(RAX);
-        asm.mov(R13, at(RSP, 8 * saved.length + 16));
+        asm.mov(R13, argument(saved, 1));
         int block = asm.size();
         asm.mov(R10, from);
         asm.mov(R11, to);
@@ -285,15 +341,10 @@ final class Pack {
             asm.loadMasked(low + 1, at(RAX, ld, 1, 0));
             asm.vector(Asm.VCVTNE2PS2BF16, low, low + 1, low);
             asm.vector(Asm.VPERMW, step, low + 2, low);
-            if (!turned) {
-                asm.store(at(R11, step * asm.isa.bytes()), step);
-            }
             asm.lea(RAX, at(RAX, ld, 2, 0));
             asm.lea(RBP, at(RBP, ld, 2, 0));
         }
-        if (turned) {
-            square(asm, R11);
-        }
+        square(asm, R11);
         asm.add(R10, asm.isa.bytes());
         asm.add(R12, asm.isa.bytes());
         asm.add(R11, strip);

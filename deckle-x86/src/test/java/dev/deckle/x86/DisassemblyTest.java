@@ -97,17 +97,20 @@ class DisassemblyTest {
                     boolean ready = words[1].equals("READY");
                     int rows = ready || words.length == 3 ? 1 : 2;
                     expect(entry, body, wide ? "kmovw" : "vmaskmovps", 1);
-                    expect(entry, body, "vcvtneps2bf16", words[1].equals("FLOATS") ? rows : 0);
-                    expect(entry, body, "vpmovzxwd", ready ? 0 : rows);
-                    expect(entry, body, "vpslld", rows - 1);
-                    expect(entry, body, "vpord", rows - 1);
+                    boolean floats = words[1].equals("FLOATS");
+                    expect(entry, body, "vcvtne2ps2bf16", floats ? 1 : 0);
+                    expect(entry, body, "vpermw", floats ? 1 : 0);
+                    boolean halves = words[1].equals("HALVES");
+                    expect(entry, body, "vpmovzxwd", halves ? rows : 0);
+                    expect(entry, body, "vpslld", halves ? rows - 1 : 0);
+                    expect(entry, body, "vpord", halves ? rows - 1 : 0);
                 }
                 case "round" -> expect(entry, body, "vcvtneps2bf16", 2);
                 case "roundToTiles" -> expect(entry, body, "vcvtne2ps2bf16", 1);
-                case "weave", "weaveAndTurn" -> {
+                case "weaveAndTurn" -> {
                     expect(entry, body, "vcvtne2ps2bf16", n);
                     expect(entry, body, "vpermw", n);
-                    expect(entry, body, "vshuff32x4", words[0].equals("weave") ? 0 : 32);
+                    expect(entry, body, "vshuff32x4", 32);
                 }
                 default -> throw new AssertionError(entry);
             }
