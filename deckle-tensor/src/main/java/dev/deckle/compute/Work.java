@@ -8,6 +8,8 @@ import java.lang.ref.Reference;
 final class Work {
     /// Elements of one task: enough that starting it (about a microsecond) is cheap, and few enough to share.
     static final long GRAIN = 16_384;
+    /// Tasks of [#rows] at most, enough for many threads: 128 that do nothing take 0.05 ms on two threads, where 5 MB are copied in 0.15.
+    private static final int MOST = 64;
 
     /// A part of the rows, from `from` to `to` (exclusive).
     @FunctionalInterface
@@ -20,7 +22,7 @@ final class Work {
     /// Runs `body` over `rows` rows of `width` elements each. `touched` are the tensors whose memory it reads and
     /// writes by address: they stay alive until it is done.
     static void rows(long rows, long width, Range body, Tensor... touched) {
-        split(rows, Math.max(1, GRAIN / Math.max(1, width)), body);
+        split(rows, Math.max(Math.max(1, GRAIN / Math.max(1, width)), Math.ceilDiv(rows, MOST)), body);
         Reference.reachabilityFence(touched);
     }
 
