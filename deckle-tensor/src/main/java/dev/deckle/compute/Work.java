@@ -8,8 +8,8 @@ import java.lang.ref.Reference;
 final class Work {
     /// Elements of one task: enough that starting it (about a microsecond) is cheap, and few enough to share.
     static final long GRAIN = 16_384;
-    /// Tasks of [#rows] at most, enough for many threads: SwiGLU of 3 million numbers takes 0.96 and 0.99 ms in 64 tasks,
-    /// 1.03 and 1.05 in 192 (two threads of a Zen 5).
+    /// Tasks of [#rows] at most, enough for many threads: SwiGLU of 3 million numbers takes 0.96 and 0.99 ms in 64
+    /// tasks, 1.03 and 1.05 in 192 (two threads of a Zen 5).
     private static final int MOST = 64;
 
     /// A part of the rows, from `from` to `to` (exclusive).

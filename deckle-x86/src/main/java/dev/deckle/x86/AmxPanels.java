@@ -64,8 +64,8 @@ record AmxPanels(Product p, AmxCode unit) implements Panels {
     public void packA(int i0, int rows, int k0, int kn, long to, long panel, long strip) {
         Steps steps = Steps.of(p, k0, kn);
         boolean lieAsRows = p.a().form() == Form.ROWS;
-        if (!lieAsRows) {
-            weaveAndTurn(i0, rows, k0, steps, to, strip);
+        if (!lieAsRows && steps.blocks > 0) {
+            weaveAndTurn(i0, rows, k0, steps.blocks, to, strip);
         }
         for (int i = 0; i < rows; i += SIDE) {
             int some = min(SIDE, rows - i);
@@ -102,16 +102,16 @@ record AmxPanels(Product p, AmxCode unit) implements Panels {
     }
 
     /// Whole blocks of floats that run across the strips.
-    private void weaveAndTurn(int i0, int rows, int k0, Steps steps, long to, long strip) {
+    private void weaveAndTurn(int i0, int rows, int k0, int blocks, long to, long strip) {
         int whole = rows / SIDE;
         int rest = rows % SIDE;
-        if (whole > 0 && steps.blocks > 0) {
-            NativeCall.call(p.code().weaveAndTurn(), p.a().at(i0, k0), p.a().ld(), to, strip, whole, steps.blocks,
+        if (whole > 0) {
+            NativeCall.call(p.code().weaveAndTurn(), p.a().at(i0, k0), p.a().ld(), to, strip, whole, blocks,
                     p.code().mask(SIDE), p.code().pairs, 0, 0, 0);
         }
-        if (rest > 0 && steps.blocks > 0) {
+        if (rest > 0) {
             NativeCall.call(p.code().weaveAndTurn(), p.a().at(i0 + whole * SIDE, k0), p.a().ld(), to + whole * strip,
-                    strip, 1, steps.blocks, p.code().mask(rest), p.code().pairs, 0, 0, 0);
+                    strip, 1, blocks, p.code().mask(rest), p.code().pairs, 0, 0, 0);
         }
     }
 

@@ -28,8 +28,8 @@ final class Pack {
     ///
     /// In blocks of `steps` along k: a strip gets them all before the next strip gets its first, and meanwhile the same
     /// piece of the next block is fetched. With that, and two rows rounded by one instruction, the gradients of weights
-    /// of a step (10m preset in bf16, a Zen 5) take 112 to 116 ms in place of 123 to 128; between 1 and 16 steps a block
-    /// made little difference.
+    /// of a step (10m preset in bf16, a Zen 5) take 112 to 116 ms in place of 123 to 128; between 1 and 16 steps a
+    /// block made little difference.
     /// ```
     /// void across(from, ld, to, strip, strips, advance, blocks, steps, mask, step, pairs)
     /// ```
