@@ -91,9 +91,11 @@ public final class Gemma implements CausalLm {
             selfAttn = new GroupedQueryAttention(w.scope("self_attn"), config.attention(layer), layer, init, rope);
             mlp = new SwiGluMlp(w.scope("mlp"), c.hidden_size(), c.intermediate_size(), false, init,
                     Optional.of(config.activation));
-            inputLayernorm = config.norm(w.scope("input_layernorm"));
-            postAttentionLayernorm = config.norm(w.scope("post_attention_layernorm"));
-            preFeedforwardLayernorm = second(config, w, "pre_feedforward_layernorm");
+            inputLayernorm = config.norm(w.scope("input_layernorm")).forHalves(selfAttn.takesHalves());
+            postAttentionLayernorm = config.norm(w.scope("post_attention_layernorm"))
+                    .forHalves(!config.second && mlp.takesHalves());
+            preFeedforwardLayernorm = second(config, w, "pre_feedforward_layernorm")
+                    .map(n -> n.forHalves(mlp.takesHalves()));
             postFeedforwardLayernorm = second(config, w, "post_feedforward_layernorm");
         }
 

@@ -70,9 +70,10 @@ public final class Llama implements LinearHead {
                     rope);
             mlp = new SwiGluMlp(w.scope("mlp"), c.hidden_size(), c.intermediate_size(), config.mlp_bias, init,
                     config.activation);
-            inputLayernorm = new RmsNorm(w.scope("input_layernorm"), c.hidden_size(), c.rms_norm_eps());
+            inputLayernorm = new RmsNorm(w.scope("input_layernorm"), c.hidden_size(), c.rms_norm_eps())
+                    .forHalves(selfAttn.takesHalves());
             postAttentionLayernorm = new RmsNorm(w.scope("post_attention_layernorm"), c.hidden_size(),
-                    c.rms_norm_eps());
+                    c.rms_norm_eps()).forHalves(mlp.takesHalves());
         }
 
         @Override

@@ -60,9 +60,10 @@ public final class Qwen2 implements LinearHead {
                     c.attention(true).withoutOutputBias().withWindow(config.windows.get(layer)), layer, init, rope);
             mlp = new SwiGluMlp(w.scope("mlp"), c.hidden_size(), c.intermediate_size(), false, init,
                     config.activation);
-            inputLayernorm = new RmsNorm(w.scope("input_layernorm"), c.hidden_size(), c.rms_norm_eps());
+            inputLayernorm = new RmsNorm(w.scope("input_layernorm"), c.hidden_size(), c.rms_norm_eps())
+                    .forHalves(selfAttn.takesHalves());
             postAttentionLayernorm = new RmsNorm(w.scope("post_attention_layernorm"), c.hidden_size(),
-                    c.rms_norm_eps());
+                    c.rms_norm_eps()).forHalves(mlp.takesHalves());
         }
 
         @Override

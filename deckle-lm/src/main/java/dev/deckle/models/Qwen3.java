@@ -85,7 +85,8 @@ public final class Qwen3 implements LinearHead {
             mlp = config.sparse.test(layer)
                     ? mixture(w.scope("mlp"), config, config.experts.orElseThrow(), init)::forward
                     : mlp(w.scope("mlp"), config, c.intermediate_size(), init)::forward;
-            inputLayernorm = new RmsNorm(w.scope("input_layernorm"), c.hidden_size(), c.rms_norm_eps());
+            inputLayernorm = new RmsNorm(w.scope("input_layernorm"), c.hidden_size(), c.rms_norm_eps())
+                    .forHalves(selfAttn.takesHalves());
             postAttentionLayernorm = new RmsNorm(w.scope("post_attention_layernorm"), c.hidden_size(),
                     c.rms_norm_eps());
         }

@@ -149,6 +149,11 @@ public final class GroupedQueryAttention {
                         c.qkNormEps.getAsDouble()));
     }
 
+    /// Whether x may be of BF16, see [Linear#takesHalves].
+    public boolean takesHalves() {
+        return projections.stream().allMatch(Linear::takesHalves);
+    }
+
     private record Heads(Tensor query, Tensor key, Tensor value) {}
 
     /// x (B, T, hidden) to (B, T, hidden), every position visible that causality allows.

@@ -76,6 +76,16 @@ public final class Linear {
         return weight.dtype() == DType.BF16;
     }
 
+    /// Whether that is all that is done with x: then it may as well be of BF16.
+    boolean takesHalves() {
+        return rounds() && adapter.isEmpty();
+    }
+
+    /// Whether the same is true of the gradient of y.
+    boolean takesHalvesBack() {
+        return takesHalves() && bias.isEmpty();
+    }
+
     /// The matrix (out, in) that x is multiplied by, its adapter included.
     Tensor weight() {
         Tensor w = transposed ? weight.t() : weight;

@@ -1,5 +1,6 @@
 package dev.deckle.nn;
 
+import dev.deckle.tensor.DType;
 import dev.deckle.tensor.Functional;
 import dev.deckle.tensor.Tensor;
 import java.util.Optional;
@@ -52,6 +53,18 @@ public final class SwiGluMlp {
         Tensor gate = gateProj.forward(x);
         Tensor up = upProj.forward(x);
         return downProj.forward(activation.map(f -> f.apply(gate).mul(up))
-                .orElseGet(() -> Functional.swiglu(gate, up)));
+                .orElseGet(() -> Functional.swiglu(gate, up, inside(gate))));
+    }
+
+    /// The type of what goes from two products to the third: BF16 where they would round it in both directions.
+    private DType inside(Tensor gate) {
+        return downProj.takesHalves() && gateProj.takesHalvesBack() && upProj.takesHalvesBack()
+                ? DType.BF16
+                : gate.dtype();
+    }
+
+    /// Whether x may be of BF16, see [Linear#takesHalves].
+    public boolean takesHalves() {
+        return gateProj.takesHalves() && upProj.takesHalves();
     }
 }

@@ -54,7 +54,7 @@ public final class Backward {
             Tensor g = sink.take(y);
             if (g != null) {
                 OpObserver.tellBefore(op);
-                Gradients.of(op, y, g, sink);
+                Gradients.of(op, y, Gradients.rounds(op) ? g : g.to(y.dtype().sums()), sink);
                 Reference.reachabilityFence(g);
                 sink.release(g);
             }

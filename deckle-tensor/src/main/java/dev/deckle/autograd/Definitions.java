@@ -42,15 +42,15 @@ public final class Definitions {
                 yield Optional.of(bias.map(y::add).orElse(y));
             }
             case Op.Softmax(Tensor x, boolean log) -> Optional.of(softmax(x, log));
-            case Op.RmsNorm(Tensor x, Tensor weight, double eps, _) -> Optional
-                    .of(x.mul(x.square().mean(-1, true).add(eps).rsqrt()).mul(weight));
+            case Op.RmsNorm(Tensor x, Tensor weight, double eps, DType dtype, _) -> Optional
+                    .of(x.mul(x.square().mean(-1, true).add(eps).rsqrt()).mul(weight).to(dtype));
             case Op.LayerNorm(Tensor x, Tensor weight, Tensor bias, double eps, _, _) -> {
                 Tensor centred = x.sub(x.mean(-1, true));
                 Tensor variance = centred.square().mean(-1, true);
                 yield Optional.of(centred.mul(variance.add(eps).rsqrt()).mul(weight).add(bias));
             }
             case Op.Rope r -> Optional.of(rope(r));
-            case Op.SwiGlu(Tensor gate, Tensor up) -> Optional.of(gate.silu().mul(up));
+            case Op.SwiGlu(Tensor gate, Tensor up, DType dtype) -> Optional.of(gate.silu().mul(up).to(dtype));
             case Op.CrossEntropy(Tensor logits, Tensor targets, long ignore, _) -> {
                 Tensor counted = targets.ne(Tensor.of(new long[] {ignore}));
                 Tensor safe = targets.where(counted, Tensor.of(new long[] {0})).reshape(-1, 1);

@@ -41,7 +41,7 @@ public final class Gradients {
                     sink.add(b, unbroadcast(zero.where(condition, g), b.shape()));
                 }
             }
-            case Op.Cast(Tensor x, _) -> sink.add(x, g.to(Sink.typeOf(x)));
+            case Op.Cast(Tensor x, _) -> sink.add(x, g.to(x.dtype().sums()));
             case Op.Reshape(Tensor x, _) -> sink.add(x, g.reshape(x.shape()));
             case Op.Permute(Tensor x, List<Integer> order) -> sink.add(x, g.permute(IntStream.range(0, order.size())
                     .map(order::indexOf)
@@ -81,13 +81,14 @@ public final class Gradients {
             case Op.Gather(Tensor x, int dim, Tensor index) -> Indexing.gatherGrad(dim, index, g, sink.into(x));
             case Op.Embedding(Tensor weight, Tensor ids) -> Indexing.embeddingGrad(ids, g, sink.into(weight));
             case Op.Softmax(Tensor x, boolean log) -> sink.add(x, Reduction.softmaxGrad(y, g, log));
-            case Op.RmsNorm(Tensor x, Tensor weight, _, Tensor rstd) -> sink.add(weight,
+            case Op.RmsNorm(Tensor x, Tensor weight, _, _, Tensor rstd) -> sink.add(weight,
                     Normalise.rmsNormGrad(x, weight, rstd, g, sink.into(x)));
             case Op.LayerNorm(Tensor x, Tensor weight, Tensor bias, _, Tensor mean, Tensor rstd) -> each(sink,
                     List.of(weight, bias), Normalise.layerNormGrad(x, weight, mean, rstd, g, sink.into(x)));
             case Op.Rope(Tensor x, Tensor cos, Tensor sin, boolean interleaved) -> sink.add(x,
                     Rotate.back(x, g, cos, sin, interleaved));
-            case Op.SwiGlu(Tensor gate, Tensor up) -> each(sink, List.of(gate, up), Pointwise.swigluGrad(gate, up, g));
+            case Op.SwiGlu(Tensor gate, Tensor up, DType dtype) -> each(sink, List.of(gate, up),
+                    Pointwise.swigluGrad(gate, up, g, dtype));
             case Op.CrossEntropy(Tensor logits, Tensor targets, long ignore, Tensor lse) -> sink.add(logits,
                     Loss.crossEntropyGrad(logits, targets, ignore, lse, g));
             case Op.LinearCrossEntropy l -> {
@@ -97,6 +98,12 @@ public final class Gradients {
             case Op.Attention a -> each(sink, a.inputs(), Attend.backward(a, y, g));
             case Op.PagedAttention _ -> throw new AssertionError("attention over blocks is never recorded");
         }
+    }
+
+    /// Whether [#of] can read a gradient of BF16 of a result of F32, because it does no more with it than to round it
+    /// to that.
+    static boolean rounds(Op op) {
+        return op instanceof Op.Linear(_, Tensor weight, var bias) && weight.dtype() == DType.BF16 && bias.isEmpty();
     }
 
     /// What [#of] reads beside the gradient, the shapes aside: the values that must outlive the way forward.

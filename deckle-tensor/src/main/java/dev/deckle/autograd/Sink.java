@@ -13,7 +13,8 @@ import java.util.Optional;
 /// Where the gradients of a backward pass gather: those of leaves in the leaves' buffers, the others here until their
 /// operation's turn comes.
 ///
-/// The gradient of a tensor of BF16 or F16 is on its way in F32: it is rounded once, where a leaf gathers it.
+/// The gradient of a tensor of BF16 or F16 is on its way in F32: it is rounded once, where a leaf gathers it. One that
+/// comes in BF16, for products that would round it, stays so unless another is added to it.
 final class Sink {
     private static final String SPENT = "this gradient was used up by backward()";
 
@@ -22,14 +23,6 @@ final class Sink {
     /// Whether anybody needs the gradient of x.
     boolean wants(Tensor x) {
         return x.requiresGrad();
-    }
-
-    /// The type of x's gradient until a leaf gathers it.
-    static DType typeOf(Tensor x) {
-        return switch (x.dtype()) {
-            case BF16, F16 -> DType.F32;
-            default -> x.dtype();
-        };
     }
 
     /// Adds g, of x's shape, to the gradient of x.
@@ -41,15 +34,16 @@ final class Sink {
             Leaf leaf = x.leaf().get();
             boolean first = leaf.isEmpty();
             Tensor target = leaf.target();
+            Tensor term = g.to(x.dtype().sums());
             if (first) {
-                Pointwise.copy(g, target);
+                Pointwise.copy(term, target);
             } else {
-                Pointwise.add(g, target);
+                Pointwise.add(term, target);
             }
             return;
         }
-        Tensor term = g.dtype() == typeOf(x) ? g : g.to(typeOf(x));
-        Tensor sum = pending.get(x);
+        Tensor sum = sum(x);
+        Tensor term = sum == null && g.dtype() == DType.BF16 ? g : g.to(x.dtype().sums());
         if (sum == null) {
             term.storage().retain();
             pending.put(x, term);
@@ -60,8 +54,19 @@ final class Sink {
         }
     }
 
+    /// What came for x so far, in the type that it is added up in, or null.
+    private Tensor sum(Tensor x) {
+        Tensor sum = pending.get(x);
+        if (sum == null || sum.dtype() == x.dtype().sums()) {
+            return sum;
+        }
+        Tensor wide = sum.to(x.dtype().sums());
+        replace(x, sum, wide);
+        return wide;
+    }
+
     /// Adds the matrix product a b, seen in x's shape, to the gradient of x: without a temporary where there is a
-    /// buffer to accumulate into. Where x is of BF16, a and b are of F32 and multiplied as BF16.
+    /// buffer to accumulate into. Where x is of BF16, a and b are multiplied as BF16.
     void addProduct(Tensor x, Tensor a, Tensor b) {
         if (!wants(x)) {
             return;
@@ -72,11 +77,11 @@ final class Sink {
             multiply(x, Product.rows(leaf.target()), a, b, !first);
             return;
         }
-        Tensor sum = pending.get(x);
+        Tensor sum = sum(x);
         if (sum != null && ours(sum) && sum.isContiguous()) {
             multiply(x, Product.rows(sum), a, b, true);
         } else {
-            Tensor g = Tensor.empty(typeOf(x), x.shape());
+            Tensor g = Tensor.empty(x.dtype().sums(), x.shape());
             multiply(x, Product.rows(g), a, b, false);
             add(x, g);
         }
@@ -107,7 +112,7 @@ final class Sink {
     /// gradient, a buffer that is lost.
     Tensor into(Tensor x) {
         if (!wants(x)) {
-            return Tensor.zeros(typeOf(x), x.shape());
+            return Tensor.zeros(x.dtype().sums(), x.shape());
         }
         if (x.leaf().isPresent()) {
             Leaf leaf = x.leaf().get();
@@ -118,9 +123,9 @@ final class Sink {
             }
             return target;
         }
-        Tensor sum = pending.get(x);
+        Tensor sum = sum(x);
         if (sum == null) {
-            sum = Tensor.zeros(typeOf(x), x.shape());
+            sum = Tensor.zeros(x.dtype().sums(), x.shape());
             sum.storage().retain();
             pending.put(x, sum);
         } else if (!ours(sum) || !sum.isContiguous()) {

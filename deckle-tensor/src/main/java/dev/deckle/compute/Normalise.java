@@ -13,11 +13,11 @@ import java.util.List;
 public final class Normalise {
     private Normalise() {}
 
-    /// Writes `rstd`, one a row.
-    public static Tensor rmsNorm(Tensor x, Tensor weight, double eps, Tensor rstd) {
+    /// Of `type`, x's or BF16. Writes `rstd`, one a row.
+    public static Tensor rmsNorm(Tensor x, Tensor weight, double eps, DType type, Tensor rstd) {
         Tensor in = Pointwise.contiguous(x);
         Tensor w = Pointwise.contiguous(weight);
-        Tensor y = Tensor.empty(x.dtype(), x.shape());
+        Tensor y = Tensor.empty(type, x.shape());
         DType t = x.dtype();
         Kernels k = kernels(t);
         int n = x.dim(-1);
@@ -26,8 +26,14 @@ public final class Normalise {
         long wa = w.address();
         long ya = y.address();
         long ra = rstd.address();
-        Work.rows(rstd.numel(), n, (from, to) -> k.rmsNorm(t, xa + from * n * b, wa, ya + from * n * b, ra + from * b,
-                to - from, n, eps), in, w, y, rstd);
+        if (type == t) {
+            Work.rows(rstd.numel(), n, (from, to) -> k.rmsNorm(t, xa + from * n * b, wa, ya + from * n * b,
+                    ra + from * b, to - from, n, eps), in, w, y, rstd);
+        } else {
+            Rounded.rows(rstd.numel(), n, (first, rows, floats) -> k.rmsNorm(t, xa + first * n * b, wa, floats[0],
+                    ra + first * b, rows, n, eps), y);
+            keepAlive(in, w, rstd);
+        }
         return y;
     }
 

@@ -10,6 +10,7 @@ import dev.deckle.tensor.DType;
 import dev.deckle.tensor.Shape;
 import dev.deckle.tensor.Tensor;
 import java.lang.foreign.ValueLayout;
+import java.lang.ref.Reference;
 import java.util.List;
 
 /// Element-wise work and copies: finds the rows of the operands and hands them to the kernels.
@@ -228,29 +229,34 @@ public final class Pointwise {
         }
     }
 
-    /// silu(gate) up.
-    public static Tensor swiglu(Tensor gate, Tensor up) {
+    /// silu(gate) up, of `type`: theirs or BF16.
+    public static Tensor swiglu(Tensor gate, Tensor up, DType type) {
         Tensor g = contiguous(gate);
         Tensor u = contiguous(up);
-        Tensor y = Tensor.empty(gate.dtype(), gate.shape());
-        DType t = y.dtype();
+        Tensor y = Tensor.empty(type, gate.shape());
+        DType t = gate.dtype();
         Kernels k = Door.current().of(Family.SWIGLU, t);
         long w = t.bytes();
         long ga = g.address();
         long ua = u.address();
         long ya = y.address();
-        Work.rows(y.numel(), 1, (from, to) -> k.swiglu(t, ga + from * w, ua + from * w, ya + from * w, to - from), g, u,
-                y);
+        if (type == t) {
+            Work.rows(y.numel(), 1, (from, to) -> k.swiglu(t, ga + from * w, ua + from * w, ya + from * w, to - from),
+                    g, u, y);
+        } else {
+            Rounded.rows(y.numel(), 1, (i, n, floats) -> k.swiglu(t, ga + i * w, ua + i * w, floats[0], n), y);
+            keepAlive(g, u);
+        }
         return y;
     }
 
-    /// The gradients of gate and up.
-    public static List<Tensor> swigluGrad(Tensor gate, Tensor up, Tensor dy) {
+    /// The gradients of gate and up, of `type`: theirs or BF16.
+    public static List<Tensor> swigluGrad(Tensor gate, Tensor up, Tensor dy, DType type) {
         Tensor g = contiguous(gate);
         Tensor u = contiguous(up);
         Tensor d = contiguous(dy);
-        Tensor dg = Tensor.empty(g.dtype(), g.shape());
-        Tensor du = Tensor.empty(g.dtype(), g.shape());
+        Tensor dg = Tensor.empty(type, g.shape());
+        Tensor du = Tensor.empty(type, g.shape());
         DType t = g.dtype();
         Kernels k = Door.current().of(Family.SWIGLU, t);
         long w = t.bytes();
@@ -259,9 +265,19 @@ public final class Pointwise {
         long da = d.address();
         long dga = dg.address();
         long dua = du.address();
-        Work.rows(g.numel(), 1, (from, to) -> k.swigluGrad(t, ga + from * w, ua + from * w, da + from * w,
-                dga + from * w, dua + from * w, to - from), g, u, d, dg, du);
+        if (type == t) {
+            Work.rows(g.numel(), 1, (from, to) -> k.swigluGrad(t, ga + from * w, ua + from * w, da + from * w,
+                    dga + from * w, dua + from * w, to - from), g, u, d, dg, du);
+        } else {
+            Rounded.rows(g.numel(), 1, (i, n, floats) -> k.swigluGrad(t, ga + i * w, ua + i * w, da + i * w,
+                    floats[0], floats[1], n), dg, du);
+            keepAlive(g, u, d);
+        }
         return List.of(dg, du);
+    }
+
+    private static void keepAlive(Object... touched) {
+        Reference.reachabilityFence(touched);
     }
 
     private static void move(DType t, long from, long i, long to, long j) {

@@ -25,7 +25,7 @@ public final class Product {
     /// (..., m, k) times (..., k, n) or (k, n).
     public static Tensor matmul(Tensor a, Tensor b) {
         Shape lead = a.shape().slice(0, a.rank() - 2);
-        Tensor c = Tensor.empty(a.dtype(), lead.concat(Shape.of(a.dim(-2), b.dim(-1))));
+        Tensor c = Tensor.empty(a.dtype().sums(), lead.concat(Shape.of(a.dim(-2), b.dim(-1))));
         if (b.rank() == 2) {
             into(rows(c), rows(a), b, false);
         } else {
@@ -42,16 +42,20 @@ public final class Product {
 
     /// x W^T + b.
     public static Tensor linear(Tensor x, Tensor weight, Optional<Tensor> bias) {
-        Tensor y = Tensor.empty(x.dtype(), x.shape().with(-1, weight.dim(0)));
+        Tensor y = Tensor.empty(x.dtype().sums(), x.shape().with(-1, weight.dim(0)));
         Tensor out = rows(y);
         into(out, rows(x), weight.detach().t(), false);
         bias.ifPresent(b -> Pointwise.binaryInto(BinaryFn.ADD, out, b, out));
         return y;
     }
 
-    /// c = a b, or c += a b: all matrices, c in row-major order.
+    /// c = a b, or c += a b: all matrices, c in row-major order. Beside a b of BF16 an a of F32 is rounded to it.
     public static void into(Tensor c, Tensor a, Tensor b, boolean accumulate) {
-        DType t = b.dtype(); // BF16 weights go with F32
+        DType t = b.dtype();
+        if (t == DType.BF16) {
+            rounded(c, a, b, accumulate);
+            return;
+        }
         Door.current()
                 .of(Family.MATMUL, t)
                 .matmul(t, c.dim(0), c.dim(1), a.dim(1), a.address(), a.stride(0), a.stride(1), b.address(),
@@ -70,9 +74,9 @@ public final class Product {
         }
     }
 
-    /// c = a b, or c += a b, with a and b of F32 rounded to BF16: the gradient of weights of BF16. c is of F32, or of
-    /// BF16: then the products of some of its rows at a time are added up in F32, in memory that is given back before
-    /// this returns, and rounded once.
+    /// c = a b, or c += a b, with what is of F32 in a and b rounded to BF16: the gradient of what such products read. c
+    /// is of F32, or of BF16: then the products of some of its rows at a time are added up in F32, in memory that is
+    /// given back before this returns, and rounded once.
     public static void roundedInto(Tensor c, Tensor a, Tensor b, boolean accumulate) {
         if (c.dtype() == DType.F32) {
             rounded(c, a, b, accumulate);
@@ -99,7 +103,8 @@ public final class Product {
     private static void rounded(Tensor c, Tensor a, Tensor b, boolean accumulate) {
         Door.current()
                 .of(Family.MATMUL, DType.BF16)
-                .matmulRounded(c.dim(0), c.dim(1), a.dim(1), a.address(), a.stride(0), a.stride(1), b.address(),
+                .matmulRounded(a.dtype(), b.dtype(), c.dim(0), c.dim(1), a.dim(1), a.address(), a.stride(0),
+                        a.stride(1), b.address(),
                         b.stride(0), b.stride(1), c.address(), c.stride(0), accumulate, Team.shared());
         Reference.reachabilityFence(a);
         Reference.reachabilityFence(b);

@@ -256,7 +256,7 @@ public final class FlashAttention {
             Shape s, int m, int n, int k, long a, long ars, long acs, long b, long brs, long bcs, long c, long crs,
             boolean accumulate) {
         if (s.rounded) {
-            products.matmulRounded(m, n, k, a, ars, acs, b, brs, bcs, c, crs, accumulate, Team.serial());
+            products.matmulRounded(s.t, s.t, m, n, k, a, ars, acs, b, brs, bcs, c, crs, accumulate, Team.serial());
         } else {
             products.matmul(s.t, m, n, k, a, ars, acs, b, brs, bcs, c, crs, accumulate, Team.serial());
         }

@@ -11,19 +11,20 @@ import dev.deckle.tensor.DType;
 ///
 /// **Determinism.** The result of a call depends on its arguments only, never on the thread or the thread count.
 ///
-/// **Types.** `t` is the type of all floating-point operands, F32 or F64; only [#matmul] also knows BF16. A backend
-/// implements the families and types that it [#supports] and leaves the others alone. [ScalarKernels] implements all of
-/// them and is the definition.
+/// **Types.** `t` is the type of all floating-point operands, F32 or F64; only [#matmulRounded] also knows BF16. A
+/// backend implements the families and types that it [#supports] and leaves the others alone. [ScalarKernels]
+/// implements all of them and is the definition.
 ///
 /// **BF16: what is rounded, and when.** With r(x) the number of BF16 nearest to the float x, ties to even, and W the
 /// weights, of BF16:
 /// ```
-/// y  = r(x) W^T                          [#matmul] of BF16          products and sums in F32, none of them rounded
-/// dx = r(dy) W                           [#matmul] of BF16
+/// y  = r(x) W^T                          [#matmulRounded]           products and sums in F32, none of them rounded
+/// dx = r(dy) W                           [#matmulRounded]
 /// dW = r(dy)^T r(x)                      [#matmulRounded]
 /// G  = r(dW), later r(G + dW)            [#narrow]                  where the gradient G is gathered in BF16
 /// ```
 /// Each number is rounded once on its way in, whatever uses it, and a sum once on its way out, when it is complete.
+/// What such products alone read may be of BF16 already: r(r(x)) is r(x), and half as much goes through memory.
 /// Backends differ in the order of the additions alone, and in that numbers below the smallest normal one may count as
 /// 0, as the processors' units have it.
 public interface Kernels {
@@ -95,18 +96,19 @@ public interface Kernels {
     /// likewise for B, so NN, NT, TN and TT are one call: one of the two strides of each operand is 1. C has rows of
     /// unit stride `crs` apart. `team` may be used to share the work (its results must not depend on the thread count);
     /// [Team#serial()] keeps the call on its thread. `k` = 0 gives zeros (or leaves C).
-    ///
-    /// With `t` BF16, B is of BF16 and A and C of F32, and A is rounded to BF16: see above.
     default void matmul(
             DType t, int m, int n, int k,
             long a, long ars, long acs, long b, long brs, long bcs, long c, long crs, boolean accumulate, Team team) {
         throw missing();
     }
 
-    /// The same with all operands of F32, of which A and B are rounded to BF16: the gradient of weights of BF16, and
-    /// the products of attention beside such weights. Part of [Family#MATMUL] of BF16.
+    /// The same of numbers of BF16, with C of F32: A and B are of BF16, or of F32 and rounded, see above. This is
+    /// [Family#MATMUL] of BF16.
+    ///
+    /// @param ta the type of A, F32 or BF16
+    /// @param tb the type of B, F32 or BF16
     default void matmulRounded(
-            int m, int n, int k,
+            DType ta, DType tb, int m, int n, int k,
             long a, long ars, long acs, long b, long brs, long bcs, long c, long crs, boolean accumulate, Team team) {
         throw missing();
     }

@@ -119,35 +119,34 @@ public final class ScalarKernels implements Kernels {
     public void matmul(
             DType t, int m, int n, int k,
             long a, long ars, long acs, long b, long brs, long bcs, long c, long crs, boolean accumulate, Team team) {
-        boolean half = t == DType.BF16;
-        DType s = half ? DType.F32 : t; // of A and C
         for (int i = 0; i < m; i++) {
             for (int j = 0; j < n; j++) {
-                double sum = accumulate ? get(s, c, i * crs + j) : 0;
+                double sum = accumulate ? get(t, c, i * crs + j) : 0;
                 for (int p = 0; p < k; p++) {
-                    double x = get(s, a, i * ars + p * acs);
-                    long w = p * brs + j * bcs;
-                    sum += half ? Bf16.round((float) x) * (double) Bf16.get(b + 2 * w) : x * get(t, b, w);
+                    sum += get(t, a, i * ars + p * acs) * get(t, b, p * brs + j * bcs);
                 }
-                set(s, c, i * crs + j, sum);
+                set(t, c, i * crs + j, sum);
             }
         }
     }
 
     @Override
     public void matmulRounded(
-            int m, int n, int k,
+            DType ta, DType tb, int m, int n, int k,
             long a, long ars, long acs, long b, long brs, long bcs, long c, long crs, boolean accumulate, Team team) {
         for (int i = 0; i < m; i++) {
             for (int j = 0; j < n; j++) {
                 double sum = accumulate ? Native.getFloat(c + 4 * (i * crs + j)) : 0;
                 for (int p = 0; p < k; p++) {
-                    double x = Bf16.round(Native.getFloat(a + 4 * (i * ars + p * acs)));
-                    sum += x * Bf16.round(Native.getFloat(b + 4 * (p * brs + j * bcs)));
+                    sum += rounded(ta, a, i * ars + p * acs) * rounded(tb, b, p * brs + j * bcs);
                 }
                 Native.setFloat(c + 4 * (i * crs + j), (float) sum);
             }
         }
+    }
+
+    private static double rounded(DType t, long array, long i) {
+        return t == DType.BF16 ? Bf16.get(array + 2 * i) : Bf16.round(Native.getFloat(array + 4 * i));
     }
 
     // ---- SOFTMAX

@@ -6,10 +6,10 @@ import java.lang.foreign.Arena;
 /// loop. A slot keeps its contents until the same thread asks for the same slot again.
 ///
 /// Kernels call each other on one thread (attention calls products), so each has slots of its own: 0 to 3
-/// [FlashAttention], 4 to 6 the vector kernels, 7 to 9 the x86 kernels.
+/// [FlashAttention], 4 to 6 the vector kernels, 7 to 9 the x86 kernels, 10 the passes that call kernels in turn.
 public final class Scratch {
     /// How many buffers a thread can hold at once.
-    public static final int SLOTS = 10;
+    public static final int SLOTS = 11;
 
     private static final ThreadLocal<Scratch> MINE = ThreadLocal.withInitial(Scratch::new);
 

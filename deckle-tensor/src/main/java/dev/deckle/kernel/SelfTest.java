@@ -88,9 +88,11 @@ public final class SelfTest {
         long x = fill(SIZE);
         long w = allocate(2 * SIZE);
         fillHalves(w, SIZE);
+        DType t = DType.F32;
+        DType half = DType.BF16;
         double small = compare(chosen, (k, out) -> {
-            k.matmul(DType.BF16, ROWS, ROWS, N, x, N, 1, w, 1, N, out, N, true, Team.shared());
-            k.matmulRounded(ROWS, N - ROWS, ROWS, x, 1, N, x, N, 1, out + 4 * ROWS, N, true, Team.shared());
+            k.matmulRounded(t, half, ROWS, ROWS, N, x, N, 1, w, 1, N, out, N, true, Team.shared());
+            k.matmulRounded(t, t, ROWS, N - ROWS, ROWS, x, 1, N, x, N, 1, out + 4 * ROWS, N, true, Team.shared());
         });
         return Math.max(small, largeHalfError(chosen));
     }
@@ -113,8 +115,9 @@ public final class SelfTest {
         int columns = Math.ceilDiv(n, across);
         long a = allocate(4L * m * n);
         long b = allocate(4L * Math.ceilDiv(m, down) * columns);
-        chosen.matmul(DType.BF16, m, n, k, x, k, 1, w, 1, k, a, n, false, Team.shared());
-        ScalarKernels.INSTANCE.matmul(DType.BF16, Math.ceilDiv(m, down), columns, k, x, down * k, 1, w, 1, across * k,
+        chosen.matmulRounded(DType.F32, DType.BF16, m, n, k, x, k, 1, w, 1, k, a, n, false, Team.shared());
+        ScalarKernels.INSTANCE.matmulRounded(DType.F32, DType.BF16, Math.ceilDiv(m, down), columns, k, x, down * k, 1,
+                w, 1, across * k,
                 b, columns, false, Team.shared());
         double worst = 0;
         for (int i = 0; i * down < m; i++) {

@@ -79,13 +79,13 @@ final class Eager {
             case Op.Gather(Tensor x, int dim, Tensor index) -> Indexing.gather(x, dim, index);
             case Op.Embedding(Tensor weight, Tensor ids) -> Indexing.embedding(weight, ids);
             case Op.Softmax(Tensor x, boolean log) -> Reduction.softmax(x, log);
-            case Op.RmsNorm(Tensor x, Tensor weight, double eps, Tensor rstd) -> Normalise.rmsNorm(x, weight, eps,
-                    rstd);
+            case Op.RmsNorm(Tensor x, Tensor weight, double eps, DType dtype, Tensor rstd) -> Normalise.rmsNorm(x,
+                    weight, eps, dtype, rstd);
             case Op.LayerNorm(Tensor x, Tensor weight, Tensor bias, double eps, Tensor mean, Tensor rstd) -> Normalise
                     .layerNorm(x, weight, bias, eps, mean, rstd);
             case Op.Rope(Tensor x, Tensor cos, Tensor sin, boolean interleaved) -> Rotate.rope(x, cos, sin,
                     interleaved);
-            case Op.SwiGlu(Tensor gate, Tensor up) -> Pointwise.swiglu(gate, up);
+            case Op.SwiGlu(Tensor gate, Tensor up, DType dtype) -> Pointwise.swiglu(gate, up, dtype);
             case Op.CrossEntropy(Tensor logits, Tensor targets, long ignore, Tensor lse) -> Loss.crossEntropy(logits,
                     targets, ignore, lse);
             case Op.LinearCrossEntropy l -> Loss.linearCrossEntropy(l);

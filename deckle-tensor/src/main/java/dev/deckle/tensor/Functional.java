@@ -13,7 +13,8 @@ public final class Functional {
 
     /// x W^T + b over the last dimension: x (..., in), weight (out, in), bias (out).
     ///
-    /// A weight of BF16 goes with F32 for all else. Then x is rounded to BF16 and the products are added up in F32.
+    /// A weight of BF16 goes with F32 for all else. Then x is rounded to BF16, unless it is of it already, and the
+    /// products are added up in F32.
     public static Tensor linear(Tensor x, Tensor weight, Optional<Tensor> bias) {
         return Eager.run(new Op.Linear(x, weight, bias));
     }
@@ -32,7 +33,12 @@ public final class Functional {
 
     /// Root mean square normalisation over the last dimension (Zhang and Sennrich 2019).
     public static Tensor rmsNorm(Tensor x, Tensor weight, double eps) {
-        return Eager.run(new Op.RmsNorm(x, weight, eps, rows(x)));
+        return rmsNorm(x, weight, eps, x.dtype());
+    }
+
+    /// The same of type `dtype`, x's or BF16: what only products with weights of BF16 read, which would round it.
+    public static Tensor rmsNorm(Tensor x, Tensor weight, double eps, DType dtype) {
+        return Eager.run(new Op.RmsNorm(x, weight, eps, dtype, rows(x)));
     }
 
     /// Layer normalisation over the last dimension (Ba et al. 2016), with the biased variance.
@@ -48,7 +54,13 @@ public final class Functional {
 
     /// silu(gate) up (Shazeer 2020).
     public static Tensor swiglu(Tensor gate, Tensor up) {
-        return Eager.run(new Op.SwiGlu(gate, up));
+        return swiglu(gate, up, gate.dtype());
+    }
+
+    /// The same of type `dtype`, theirs or BF16: what only products with weights of BF16 read, where gate and up are
+    /// such products too, without a bias. Their gradients are of it then as well.
+    public static Tensor swiglu(Tensor gate, Tensor up, DType dtype) {
+        return Eager.run(new Op.SwiGlu(gate, up, dtype));
     }
 
     /// The negative log-likelihood of each row: logits (N, C), targets (N) I64, result (N), 0 where the target is
@@ -71,7 +83,7 @@ public final class Functional {
         if (!x.requiresGrad() || !NoGrad.recording()) {
             return Optional.empty();
         }
-        Tensor d = Tensor.empty(x.dtype() == DType.BF16 ? DType.F32 : x.dtype(), x.shape());
+        Tensor d = Tensor.empty(x.dtype().sums(), x.shape());
         d.storage().retain();
         return Optional.of(d);
     }

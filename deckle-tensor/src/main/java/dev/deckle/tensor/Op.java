@@ -160,10 +160,10 @@ public sealed interface Op {
     ///
     /// One (k, n) of BF16 may stand beside F32: the one place where types mix. **In a product with BF16 weights the
     /// activations are rounded to BF16 (to nearest, ties to even) and the products are added up in F32**, which is what
-    /// the matrix units of processors do. It holds for every backend and any number of rows, so that decoding, prefill
-    /// and all backends agree to the order of the additions. The gradients are such products too, and round the
-    /// gradient that comes in: [dev.deckle.kernel.Kernels] says what is rounded when. That of the weights is of F32
-    /// until a leaf gathers it, in its own buffer's type.
+    /// the matrix units of processors do. Activations that are of BF16 already give the same. It holds for every
+    /// backend and any number of rows, so that decoding, prefill and all backends agree to the order of the additions.
+    /// The gradients are such products too, and round the gradient that comes in: [dev.deckle.kernel.Kernels] says what
+    /// is rounded when. That of the weights is of F32 until a leaf gathers it, in its own buffer's type.
     record MatMul(Tensor a, Tensor b) implements Op {
         @Override
         public List<Tensor> inputs() {
@@ -228,8 +228,9 @@ public sealed interface Op {
         }
     }
 
-    /// x / sqrt(mean(x^2) + eps) weight over the last dimension. Kept: rstd (rows).
-    record RmsNorm(Tensor x, Tensor weight, double eps, Tensor rstd) implements Op {
+    /// x / sqrt(mean(x^2) + eps) weight over the last dimension, of `dtype`: x's, or BF16, rounded from F32, for those
+    /// who would round it ([MatMul]). Kept: rstd (rows).
+    record RmsNorm(Tensor x, Tensor weight, double eps, DType dtype, Tensor rstd) implements Op {
         @Override
         public List<Tensor> inputs() {
             return List.of(x, weight);
@@ -253,8 +254,9 @@ public sealed interface Op {
         }
     }
 
-    /// silu(gate) up.
-    record SwiGlu(Tensor gate, Tensor up) implements Op {
+    /// silu(gate) up, of `dtype`: theirs, or BF16, rounded from F32. Then the gradients of gate and up are rounded as
+    /// well: so they would be by products with weights of BF16, where gate and up come from ([MatMul]).
+    record SwiGlu(Tensor gate, Tensor up, DType dtype) implements Op {
         @Override
         public List<Tensor> inputs() {
             return List.of(gate, up);

@@ -70,9 +70,9 @@ final class Shapes {
                 require(x.rank() > 0, op, x, "needs a dimension");
                 yield floating(op, x);
             }
-            case Op.RmsNorm(Tensor x, Tensor weight, _, _) -> {
+            case Op.RmsNorm(Tensor x, Tensor weight, _, DType dtype, _) -> {
                 vector(op, weight, x, "weight");
-                yield floating(op, x);
+                yield rounded(op, x, dtype);
             }
             case Op.LayerNorm(Tensor x, Tensor weight, Tensor bias, _, _, _) -> {
                 vector(op, weight, x, "weight");
@@ -80,11 +80,11 @@ final class Shapes {
                 yield floating(op, x);
             }
             case Op.Rope r -> rope(r);
-            case Op.SwiGlu(Tensor gate, Tensor up) -> {
+            case Op.SwiGlu(Tensor gate, Tensor up, DType dtype) -> {
                 same(op, gate, up);
                 require(gate.shape().equals(up.shape()), op, gate,
                         () -> "and up " + up.shape() + " must have equal shapes");
-                yield floating(op, gate);
+                yield rounded(op, gate, dtype);
             }
             case Op.CrossEntropy(Tensor logits, Tensor targets, _, _) -> {
                 require(logits.rank() == 2, op, logits, "must be (rows, classes)");
@@ -158,7 +158,7 @@ final class Shapes {
         Shape lead = a.shape().slice(0, a.rank() - 2);
         require(b.rank() == 2 || lead.equals(b.shape().slice(0, b.rank() - 2)), op, a, () -> "times " + b.shape()
                 + ": leading dimensions must be equal, or b a single matrix; use expand to repeat one");
-        return new Result(a.dtype(), lead.concat(Shape.of(a.dim(-2), b.dim(-1))));
+        return new Result(a.dtype().sums(), lead.concat(Shape.of(a.dim(-2), b.dim(-1))));
     }
 
     private static Result linear(Op.Linear op) {
@@ -169,18 +169,28 @@ final class Shapes {
         require(x.rank() >= 1 && x.dim(-1) == w.dim(1), op, x, () -> "does not fit weight " + w.shape()
                 + ": the last size must be " + w.dim(1));
         op.bias().ifPresent(b -> {
-            same(op, x, b);
+            require(b.dtype() == x.dtype().sums(), op, x, () -> "and " + b.dtype() + " " + b.shape()
+                    + " must have the same type: cast one of them");
             require(b.shape().equals(Shape.of(w.dim(0))), op, b, () -> "must be (" + w.dim(0) + ") to be the bias");
         });
-        return new Result(floating(op, x).dtype(), x.shape().with(-1, w.dim(0)));
+        return new Result(x.dtype().sums(), x.shape().with(-1, w.dim(0)));
     }
 
     /// Both of one type, or BF16 weights for F32.
     private static void product(Op op, Tensor x, Tensor weight) {
-        floating(op, x);
+        if (x.dtype() != DType.BF16) {
+            floating(op, x);
+        }
         if (weight.dtype() != DType.BF16 || x.dtype() != DType.F32) {
             same(op, x, weight);
         }
+    }
+
+    /// Computed in x's type, and rounded to BF16 where that is asked for.
+    private static Result rounded(Op op, Tensor x, DType dtype) {
+        require(dtype == x.dtype() || dtype == DType.BF16 && x.dtype() == DType.F32, op, x,
+                () -> "cannot give " + dtype + ": only its own type, or BF16 from F32");
+        return new Result(dtype, floating(op, x).shape());
     }
 
     private static Result rope(Op.Rope op) {

@@ -175,9 +175,9 @@ class ScalarKernelsTest {
             long c = array(F32, 0, 0, 7);
             for (int i = 0; i < 2; i++) { // the second time added
                 if (rounded) {
-                    K.matmulRounded(2, 1, 2, a, 1, 2, b, 1, 2, c, 1, i > 0, Team.serial()); // A transposed
+                    K.matmulRounded(F32, F32, 2, 1, 2, a, 1, 2, b, 1, 2, c, 1, i > 0, Team.serial()); // A transposed
                 } else {
-                    K.matmul(DType.BF16, 2, 1, 2, a, 1, 2, half, 1, 2, c, 1, i > 0, Team.serial());
+                    K.matmulRounded(F32, DType.BF16, 2, 1, 2, a, 1, 2, half, 1, 2, c, 1, i > 0, Team.serial());
                 }
             }
             assertArrayEquals(new double[] {2 * (1.015625 + 1.015625), 2 * (256 * 1.015625 + 1), 7}, read(F32, c, 3));

@@ -13,6 +13,7 @@ import dev.deckle.kernel.Bf16;
 import dev.deckle.kernel.Native;
 import dev.deckle.kernel.Scratch;
 import dev.deckle.kernel.Team;
+import dev.deckle.tensor.DType;
 import java.nio.ByteOrder;
 import jdk.incubator.vector.FloatVector;
 import jdk.incubator.vector.IntVector;
@@ -36,10 +37,11 @@ final class FewHalfRows {
     private FewHalfRows() {}
 
     static void run(
-            int m, int n, int k, long a, long ars, long b, long bcs, long c, long crs, boolean accumulate, Team team) {
+            DType ta, int m, int n, int k, long a, long ars, long b, long bcs, long c, long crs, boolean accumulate,
+            Team team) {
         long parted = Scratch.bytes(Lanes.PACKED_A, 4L * m * k);
         for (int i = 0; i < m; i++) {
-            part(a + 4 * i * ars, k, parted + 4L * i * k);
+            part(ta, a + ta.bytes() * i * ars, k, parted + 4L * i * k);
         }
         team.parallelFor(Math.ceilDiv(n, TASK), task -> {
             int end = Math.min(n, (task + 1) * TASK);
@@ -63,9 +65,10 @@ final class FewHalfRows {
         return p - in + BLOCK > k ? p : p - in + (in & 1 ^ FIRST) * N + in / 2;
     }
 
-    private static void part(long a, int k, long to) {
+    private static void part(DType ta, long a, int k, long to) {
         for (int p = 0; p < k; p++) {
-            Native.setFloat(to + 4L * place(p, k), Bf16.round(Native.getFloat(a + 4L * p)));
+            float x = ta == DType.BF16 ? Bf16.get(a + 2L * p) : Bf16.round(Native.getFloat(a + 4L * p));
+            Native.setFloat(to + 4L * place(p, k), x);
         }
     }
 

@@ -102,10 +102,15 @@ final class Half {
             }
             return;
         }
+        lines(b, bcs, brs, depth, count, Tile.COLUMNS, to);
+    }
+
+    /// Lines as [Pack] makes them, of floats.
+    static void lines(long from, long apart, long step, int depth, int count, int length, long to) {
         for (int i = 0; i < count; i++) {
             for (int p = 0; p < depth; p++) {
-                int bits = ALL.get(JAVA_SHORT, b + i * bcs + p * brs) << 16;
-                Native.setInt(to + 4L * (p * Tile.COLUMNS + i), bits);
+                int bits = ALL.get(JAVA_SHORT, from + i * apart + p * step) << 16;
+                Native.setInt(to + 4L * (p * length + i), bits);
             }
         }
     }

@@ -9,6 +9,7 @@ import static jdk.incubator.vector.FloatVector.fromMemorySegment;
 import dev.deckle.kernel.Native;
 import dev.deckle.kernel.Scratch;
 import dev.deckle.kernel.Team;
+import dev.deckle.tensor.DType;
 
 /// `C = A B`, packed and tiled as Goto and van de Geijn describe (Anatomy of High-Performance Matrix Multiplication,
 /// 2008), without their third level of blocks.
@@ -18,7 +19,7 @@ import dev.deckle.kernel.Team;
 /// cache, and a block of A in the second, while a task goes over its part of C. Every element of C sums its products
 /// slice by slice in the same order, whoever computes it.
 ///
-/// With numbers of BF16 the panels are the same: B becomes F32, or is rounded, and A is rounded as they are copied.
+/// With numbers of BF16 the panels are the same: BF16 becomes F32, and F32 is rounded to it, as they are copied.
 final class MatMul {
     /// Terms in one slice of k.
     private static final int DEPTH = 256;
@@ -30,14 +31,17 @@ final class MatMul {
     /// Below this many products a call stays on its thread: it would be done before the others woke up.
     private static final long SERIAL = 400_000;
 
-    /// What the operands are multiplied as.
-    enum Kind {
-        /// As the floats that they are.
-        F32,
-        /// As BF16: B is, A is rounded.
-        BF16,
-        /// As BF16: both are floats and are rounded.
-        ROUNDED
+    /// What the operands are, and are multiplied as.
+    ///
+    /// @param a the type of A, F32 or BF16
+    /// @param b the type of B
+    /// @param rounded whether what is of F32 is rounded to BF16
+    record Kind(DType a, DType b, boolean rounded) {
+        static final Kind FLOATS = new Kind(DType.F32, DType.F32, false);
+
+        static Kind rounded(DType a, DType b) {
+            return new Kind(a, b, true);
+        }
     }
 
     private final Kind kind;
@@ -60,11 +64,11 @@ final class MatMul {
         this.m = m;
         this.n = n;
         this.a = a;
-        this.ars = 4 * ars;
-        this.acs = 4 * acs;
+        this.ars = kind.a.bytes() * ars;
+        this.acs = kind.a.bytes() * acs;
         this.b = b;
-        this.brs = (kind == Kind.BF16 ? 2 : 4) * brs;
-        this.bcs = (kind == Kind.BF16 ? 2 : 4) * bcs;
+        this.brs = kind.b.bytes() * brs;
+        this.bcs = kind.b.bytes() * bcs;
         this.c = c;
         this.crs = 4 * crs;
         this.team = team;
@@ -83,11 +87,11 @@ final class MatMul {
             return;
         }
         Team helpers = (long) m * n * k < SERIAL ? Team.serial() : team;
-        if (kind == Kind.BF16 && m <= FewHalfRows.MOST && acs == 1 && brs == 1) {
-            FewHalfRows.run(m, n, k, a, ars, b, bcs, c, crs, accumulate, helpers);
+        if (kind.b == DType.BF16 && m <= FewHalfRows.MOST && acs == 1 && brs == 1) {
+            FewHalfRows.run(kind.a, m, n, k, a, ars, b, bcs, c, crs, accumulate, helpers);
             return;
         }
-        if (kind == Kind.F32 && m <= FewRows.MOST && FewRows.fits(acs, brs, bcs)) {
+        if (!kind.rounded && m <= FewRows.MOST && FewRows.fits(acs, brs, bcs)) {
             FewRows.run(m, n, k, a, ars, b, brs, bcs, c, crs, accumulate, helpers);
             return;
         }
@@ -110,13 +114,11 @@ final class MatMul {
                 int count = Math.min(Tile.COLUMNS, n - column);
                 long from = b + p * brs + column * bcs;
                 long to = packed + 4L * q * Tile.COLUMNS * depth;
-                if (kind == Kind.BF16) {
+                if (kind.b == DType.BF16) {
                     Half.columns(from, brs, bcs, depth, count, to);
                 } else {
                     Pack.columns(from, brs, bcs, depth, count, to);
-                }
-                if (kind == Kind.ROUNDED) {
-                    Half.round(to, to, depth * Tile.COLUMNS);
+                    round(depth * Tile.COLUMNS, to);
                 }
             }
         });
@@ -128,21 +130,25 @@ final class MatMul {
         });
     }
 
-    /// Rows i..i+rows-1 of C by the columns of panels from..to-1, which begin at column j.
+    /// Rows i..i+rows-1 of C by the columns of panels first..end-1, of which number 0 begins at column j.
     private void block(
-            int i, int rows, int j, int from, int to, int p, int depth, long packed, boolean accumulate) {
+            int i, int rows, int j, int first, int end, int p, int depth, long packed, boolean accumulate) {
         int tiles = Math.ceilDiv(rows, Tile.ROWS);
         long result = Scratch.bytes(Lanes.PACKED_A, 4L * (Tile.COLUMNS + tiles * depth) * Tile.ROWS);
         long mine = result + 4L * Tile.COLUMNS * Tile.ROWS;
         for (int t = 0; t < tiles; t++) {
             int row = i + t * Tile.ROWS;
-            Pack.rows(a + row * ars + p * acs, ars, acs, depth, Math.min(Tile.ROWS, i + rows - row),
-                    mine + 4L * t * depth * Tile.ROWS);
+            long from = a + row * ars + p * acs;
+            int count = Math.min(Tile.ROWS, i + rows - row);
+            long to = mine + 4L * t * depth * Tile.ROWS;
+            if (kind.a == DType.BF16) {
+                Half.lines(from, ars, acs, depth, count, Tile.ROWS, to);
+            } else {
+                Pack.rows(from, ars, acs, depth, count, to);
+                round(depth * Tile.ROWS, to);
+            }
         }
-        if (kind != Kind.F32) {
-            Half.round(mine, mine, tiles * depth * Tile.ROWS);
-        }
-        for (int q = from; q < to; q++) {
+        for (int q = first; q < end; q++) {
             int column = j + q * Tile.COLUMNS;
             for (int t = 0; t < tiles; t++) {
                 int row = i + t * Tile.ROWS;
@@ -150,6 +156,12 @@ final class MatMul {
                 put(result, Math.min(Tile.ROWS, i + rows - row), Math.min(Tile.COLUMNS, n - column),
                         c + row * crs + 4L * column, crs, accumulate);
             }
+        }
+    }
+
+    private void round(int n, long floats) {
+        if (kind.rounded) {
+            Half.round(floats, floats, n);
         }
     }
 

@@ -96,19 +96,15 @@ public final class VectorKernels implements Kernels {
     public void matmul(
             DType t, int m, int n, int k,
             long a, long ars, long acs, long b, long brs, long bcs, long c, long crs, boolean accumulate, Team team) {
-        boolean half = t == DType.BF16;
-        if (!half) {
-            check(t);
-        }
-        MatMul.run(half ? MatMul.Kind.BF16 : MatMul.Kind.F32, m, n, k, a, ars, acs, b, brs, bcs, c, crs, accumulate,
-                team);
+        check(t);
+        MatMul.run(MatMul.Kind.FLOATS, m, n, k, a, ars, acs, b, brs, bcs, c, crs, accumulate, team);
     }
 
     @Override
     public void matmulRounded(
-            int m, int n, int k,
+            DType ta, DType tb, int m, int n, int k,
             long a, long ars, long acs, long b, long brs, long bcs, long c, long crs, boolean accumulate, Team team) {
-        MatMul.run(MatMul.Kind.ROUNDED, m, n, k, a, ars, acs, b, brs, bcs, c, crs, accumulate, team);
+        MatMul.run(MatMul.Kind.rounded(ta, tb), m, n, k, a, ars, acs, b, brs, bcs, c, crs, accumulate, team);
     }
 
     @Override

@@ -47,9 +47,11 @@ final class AmxCheck {
                 Native.setFloat(c + 4L * i, SUM);
             }
             if (floats) {
-                HalfProduct.run(code, Source.FLOATS, M, N, ks, a, 1, M, b, N, 1, c, N, false, Team.serial());
+                HalfProduct.run(code, Source.FLOATS, Source.FLOATS, M, N, ks, a, 1, M, b, N, 1, c, N, false,
+                        Team.serial());
             } else {
-                HalfProduct.run(code, Source.HALVES, M, N, ks, a, ks, 1, b, 1, ks, c, N, true, Team.serial());
+                HalfProduct.run(code, Source.FLOATS, Source.HALVES, M, N, ks, a, ks, 1, b, 1, ks, c, N, true,
+                        Team.serial());
             }
             for (int e = 0; e < M * N; e += EACH) {
                 int sum = floats ? 0 : SUM;

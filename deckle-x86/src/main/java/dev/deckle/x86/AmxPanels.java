@@ -8,6 +8,7 @@ import dev.deckle.kernel.NativeCall;
 import dev.deckle.kernel.Scratch;
 import dev.deckle.x86.Operand.Source;
 import dev.deckle.x86.Tile.Form;
+import java.lang.foreign.MemorySegment;
 
 /// A product of pairs of bf16 by the matrix unit. Both operands are packed into strips of tiles, see [AmxTile]:
 /// ```
@@ -65,13 +66,14 @@ record AmxPanels(Product p, AmxCode unit) implements Panels {
         Steps steps = Steps.of(p, k0, kn);
         boolean lieAsRows = p.a().form() == Form.ROWS;
         if (!lieAsRows && steps.blocks > 0) {
-            weaveAndTurn(i0, rows, k0, steps.blocks, to, strip);
+            acrossToTiles(i0, rows, k0, steps.blocks, to, strip);
         }
         for (int i = 0; i < rows; i += SIDE) {
             int some = min(SIDE, rows - i);
             long at = to + i / SIDE * strip;
             if (lieAsRows && steps.blocks > 0) {
-                NativeCall.call(p.code().roundToTiles(), p.a().at(i0 + i, k0), p.a().ld(), at, some, steps.blocks, 0);
+                NativeCall.call(p.code().toTiles(p.a().source()), p.a().at(i0 + i, k0), p.a().ld(), at, some,
+                        steps.blocks, 0);
             }
             if (steps.rest > 0) {
                 lastBlock(lieAsRows, i0 + i, some, k0 + steps.done(), steps.rest, at + steps.bytes());
@@ -101,17 +103,18 @@ record AmxPanels(Product p, AmxCode unit) implements Panels {
         }
     }
 
-    /// Whole blocks of floats that run across the strips.
-    private void weaveAndTurn(int i0, int rows, int k0, int blocks, long to, long strip) {
+    /// Whole blocks of numbers that run across the strips.
+    private void acrossToTiles(int i0, int rows, int k0, int blocks, long to, long strip) {
         int whole = rows / SIDE;
         int rest = rows % SIDE;
+        MemorySegment kernel = p.code().acrossToTiles(p.a().source());
         if (whole > 0) {
-            NativeCall.call(p.code().weaveAndTurn(), p.a().at(i0, k0), p.a().ld(), to, strip, whole, blocks,
-                    p.code().mask(SIDE), p.code().pairs, 0, 0, 0);
+            NativeCall.call(kernel, p.a().at(i0, k0), p.a().ld(), to, strip, whole, blocks, p.code().mask(SIDE),
+                    p.code().pairs, 0, 0, 0);
         }
         if (rest > 0) {
-            NativeCall.call(p.code().weaveAndTurn(), p.a().at(i0 + whole * SIDE, k0), p.a().ld(), to + whole * strip,
-                    strip, 1, blocks, p.code().mask(rest), p.code().pairs, 0, 0, 0);
+            NativeCall.call(kernel, p.a().at(i0 + whole * SIDE, k0), p.a().ld(), to + whole * strip, strip, 1, blocks,
+                    p.code().mask(rest), p.code().pairs, 0, 0, 0);
         }
     }
 

@@ -12,6 +12,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.Consumer;
@@ -34,9 +35,9 @@ final class Code {
     private final Function transposeEdge;
     // for pairs of bf16
     private final Function round;
-    private final Function roundToTiles;
     private final Function roundAndTranspose;
-    private final Function weaveAndTurn;
+    private final Function[] toTiles; // by source
+    private final Function[] acrossToTiles; // by source
     final long pairs; // which words of two rows of bf16, one after the other, make pairs
     private final Function[][] across; // by source, those other than READY for pairs of bf16
     private final Function[][][] tiles;
@@ -74,9 +75,17 @@ final class Code {
             dots[rows] = function("dot " + rows, dot::emit);
         }
         round = bf16 ? function("round", Pack::round) : null;
-        roundToTiles = bf16 ? function("roundToTiles", Pack::roundToTiles) : null;
         roundAndTranspose = bf16 ? function("roundAndTranspose", Pack::roundAndTranspose) : null;
-        weaveAndTurn = bf16 ? function("weaveAndTurn", Pack::weaveAndTurn) : null;
+        toTiles = new Function[Source.values().length];
+        acrossToTiles = new Function[Source.values().length];
+        if (bf16) {
+            for (Source from : List.of(Source.READY, Source.FLOATS)) {
+                toTiles[from.ordinal()] = function("toTiles " + from, asm -> Pack.toTiles(asm, from));
+            }
+            for (Source from : List.of(Source.FLOATS, Source.HALVES)) {
+                acrossToTiles[from.ordinal()] = function("acrossToTiles " + from, asm -> Pack.acrossToTiles(asm, from));
+            }
+        }
         MemorySegment words = Arena.global().allocate(2L * ROW_OF_PAIRS, 64);
         for (int i = 0; i < ROW_OF_PAIRS; i++) {
             words.setAtIndex(ValueLayout.JAVA_SHORT, i, (short) (i % 2 * ROW_OF_PAIRS / 2 + i / 2));
@@ -123,12 +132,14 @@ final class Code {
         return round.get();
     }
 
-    MemorySegment roundToTiles() {
-        return roundToTiles.get();
+    /// What makes tiles of A of rows that lie along them.
+    MemorySegment toTiles(Source from) {
+        return toTiles[from.ordinal()].get();
     }
 
-    MemorySegment weaveAndTurn() {
-        return weaveAndTurn.get();
+    /// What makes tiles of A of rows across them.
+    MemorySegment acrossToTiles(Source from) {
+        return acrossToTiles[from.ordinal()].get();
     }
 
     MemorySegment dot(int rows) {

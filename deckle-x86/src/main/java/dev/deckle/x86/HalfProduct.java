@@ -8,14 +8,15 @@ import dev.deckle.x86.Operand.Source;
 import dev.deckle.x86.Tile.Form;
 import java.lang.foreign.Arena;
 import java.lang.foreign.ValueLayout;
+import java.util.Optional;
 
 /// A product of bf16. A pair of bf16 that are neighbours along k is four bytes, as a float is, and the processor
 /// multiplies and adds pairs lane by lane as it does floats. So this is the [Product] of two matrices with half the
 /// steps along k.
 ///
-/// Weights W (out, in) lie as pairs in x W^T. Everything else becomes pairs as it is packed: floats are rounded, and
-/// two rows are woven into one where they run across k, as W does in dY W and both operands do in dY^T X. Nothing is
-/// converted as a whole, except where A is used too seldom to be packed.
+/// Weights W (out, in) lie as pairs in x W^T, and so does x if it is of bf16. Everything else becomes pairs as it is
+/// packed: floats are rounded, and two rows are woven into one where they run across k, as W does in dY W and both
+/// operands do in dY^T X. Nothing is converted as a whole, except where A is used too seldom to be packed.
 final class HalfProduct {
     /// Bytes of a row of pairs are a multiple of this: of a vector.
     private static final int UNIT = 64;
@@ -24,56 +25,59 @@ final class HalfProduct {
 
     private HalfProduct() {}
 
-    /// @param from what B's numbers are
+    /// @param fromA what A's numbers are, FLOATS or HALVES
+    /// @param fromB what B's numbers are
     static void run(
-            Code code, Source from, int m, int n, int k,
+            Code code, Source fromA, Source fromB, int m, int n, int k,
             long a, long ars, long acs, long b, long brs, long bcs, long c, long crs, boolean accumulate, Team team) {
-        boolean floats = from == Source.FLOATS;
-        boolean aRows = acs == 1 || k == 1;
-        boolean aColumns = ars == 1 || m == 1;
-        boolean bRows = brs == 1 && (floats || k % 2 == 0);
-        boolean bColumns = bcs == 1 || n == 1;
+        Optional<Operand> left = asItLies(fromA, m, k, a, ars, acs);
+        Optional<Operand> right = asItLies(fromB, n, k, b, bcs, brs);
         int steps = (k + 1) / 2;
-        if (!aRows && !aColumns || !bRows && !bColumns) { // which is rare
-            try (Arena arena = Arena.ofConfined()) {
-                Operand left = aRows || aColumns
-                        ? left(aRows, a, ars, acs)
-                        : left(true, Products.gather(arena, a, ars, acs, m, k), k, 1);
-                Operand right = bRows || bColumns ? right(from, bRows, b, brs, bcs)
-                        : floats ? right(from, false, Products.gather(arena, b, brs, bcs, k, n), n, 1)
-                                : right(from, true, gather(arena, b, brs, bcs, n, k), 1, 2L * steps);
-                multiply(new Product(code, m, n, steps, k % 2 != 0, left, right, c, 4 * crs, accumulate, team));
-            }
-        } else {
-            multiply(new Product(code, m, n, steps, k % 2 != 0, left(aRows, a, ars, acs),
-                    right(from, bRows, b, brs, bcs), c, 4 * crs, accumulate, team));
+        if (left.isPresent() && right.isPresent()) {
+            multiply(new Product(code, m, n, steps, k % 2 != 0, left.get(), right.get(), c, 4 * crs, accumulate, team));
+            return;
+        }
+        try (Arena arena = Arena.ofConfined()) { // which is rare
+            multiply(new Product(code, m, n, steps, k % 2 != 0,
+                    left.orElseGet(() -> gathered(arena, fromA, m, k, a, ars, acs)),
+                    right.orElseGet(() -> gathered(arena, fromB, n, k, b, bcs, brs)), c, 4 * crs, accumulate, team));
         }
     }
 
-    private static Operand left(boolean rows, long a, long ars, long acs) {
-        return new Operand(Source.FLOATS, a, rows ? Form.ROWS : Form.COLUMNS, 4 * (rows ? ars : acs));
+    /// An operand that need not be copied: where pairs are read in place, no line may end with half of one.
+    ///
+    /// @param apart from a line to the next: a row of A, a column of B
+    /// @param along from a number of a line to the next
+    private static Optional<Operand> asItLies(Source from, int lines, int k, long start, long apart, long along) {
+        boolean halves = from == Source.HALVES;
+        if ((along == 1 || k == 1) && !(halves && k % 2 != 0)) {
+            return Optional.of(new Operand(halves ? Source.READY : from, start, Form.ROWS, from.bytes * apart));
+        }
+        return apart == 1 || lines == 1
+                ? Optional.of(new Operand(from, start, Form.COLUMNS, from.bytes * along))
+                : Optional.empty();
     }
 
-    private static Operand right(Source from, boolean rows, long b, long brs, long bcs) {
-        return rows
-                ? new Operand(from == Source.HALVES ? Source.READY : from, b, Form.ROWS, from.bytes * bcs)
-                : new Operand(from, b, Form.COLUMNS, from.bytes * brs);
+    private static Operand gathered(Arena arena, Source from, int lines, int k, long start, long apart, long along) {
+        return from == Source.FLOATS
+                ? new Operand(from, Products.gather(arena, start, apart, along, lines, k), Form.ROWS, 4L * k)
+                : new Operand(Source.READY, gather(arena, start, apart, along, lines, k), Form.ROWS, 2L * (k + k % 2));
     }
 
     private static void multiply(Product p) {
-        if (p.packsA()) {
+        if (p.packsA() || p.a().source() == Source.READY) {
             p.run();
             return;
         }
-        long rounded = PackBuffers.take();
+        long pairs = PackBuffers.take();
         try {
             if (p.a().form() == Form.ROWS) {
-                rows(p, rounded);
+                rows(p, pairs);
             } else {
-                columns(p, rounded);
+                columns(p, pairs);
             }
         } finally {
-            PackBuffers.giveBack(rounded);
+            PackBuffers.giveBack(pairs);
         }
     }
 
@@ -112,14 +116,14 @@ final class HalfProduct {
         }
     }
 
-    /// Columns of B (k, n), contiguous and of an even length: what is missing is 0.
-    private static long gather(Arena arena, long b, long brs, long bcs, int n, int k) {
+    /// Lines of bf16, contiguous and of an even length: what is missing is 0.
+    private static long gather(Arena arena, long from, long apart, long along, int lines, int k) {
         int even = k + k % 2;
-        long to = arena.allocate(2L * n * even, 64).address();
-        for (int j = 0; j < n; j++) {
+        long to = arena.allocate(2L * lines * even, 64).address();
+        for (int i = 0; i < lines; i++) {
             for (int p = 0; p < k; p++) {
-                Native.ALL.set(ValueLayout.JAVA_SHORT, to + 2 * ((long) j * even + p),
-                        Native.ALL.get(ValueLayout.JAVA_SHORT, b + 2 * (p * brs + j * bcs)));
+                Native.ALL.set(ValueLayout.JAVA_SHORT, to + 2 * ((long) i * even + p),
+                        Native.ALL.get(ValueLayout.JAVA_SHORT, from + 2 * (i * apart + p * along)));
             }
         }
         return to;

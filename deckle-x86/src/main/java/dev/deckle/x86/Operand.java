@@ -1,5 +1,6 @@
 package dev.deckle.x86;
 
+import dev.deckle.tensor.DType;
 import dev.deckle.x86.Tile.Form;
 
 /// A or B of a [Product], as it lies in memory: lines that the result has one row (A) or column (B) for.
@@ -24,6 +25,15 @@ record Operand(Source source, long start, Form form, long ld) {
         Source(int bytes, int each) {
             this.bytes = bytes;
             this.each = each;
+        }
+
+        /// Of numbers that are to be multiplied as bf16.
+        static Source of(DType t) {
+            return switch (t) {
+                case F32 -> FLOATS;
+                case BF16 -> HALVES;
+                default -> throw new UnsupportedOperationException("x86 does not multiply " + t + " as BF16");
+            };
         }
     }
 

@@ -87,7 +87,7 @@ final class Pack {
         for (int i = 0; i < source.each; i++) {
             asm.prefetch(at(ahead, ld, i, 0));
         }
-        gather(asm, source, last, at(RAX, 0), at(RAX, ld, 1, 0), pairs);
+        gather(asm, source, last, at(RAX, 0), at(RAX, ld, 1, 0), 0, pairs);
         asm.store(at(vector, 0), 0);
         asm.lea(RAX, at(RAX, ld, source.each, 0));
         asm.lea(ahead, at(ahead, ld, source.each, 0));
@@ -113,25 +113,26 @@ final class Pack {
         asm.ret();
     }
 
-    /// One step along k to register 0: the masked numbers at `row`, or pairs of them and those at `next`; where there
-    /// is no next, register 1 is 0.
-    private static void gather(Asm asm, Source source, boolean last, Mem row, Mem next, int pairs) {
+    /// One step along k to register `to`: the masked numbers at `row`, or pairs of them and those at `next`; where
+    /// there is no next, the register after it is 0.
+    private static void gather(Asm asm, Source source, boolean last, Mem row, Mem next, int to, int pairs) {
+        int other = to + 1;
         switch (source) {
-            case READY -> asm.loadMasked(0, row);
+            case READY -> asm.loadMasked(to, row);
             case FLOATS -> {
-                asm.loadMasked(0, row);
+                asm.loadMasked(to, row);
                 if (!last) {
-                    asm.loadMasked(1, next);
+                    asm.loadMasked(other, next);
                 }
-                asm.vector(Asm.VCVTNE2PS2BF16, 0, 1, 0);
-                asm.vector(Asm.VPERMW, 0, pairs, 0);
+                asm.vector(Asm.VCVTNE2PS2BF16, to, other, to);
+                asm.vector(Asm.VPERMW, to, pairs, to);
             }
             case HALVES -> {
-                asm.loadMasked(Asm.VPMOVZXWD, 0, row);
+                asm.loadMasked(Asm.VPMOVZXWD, to, row);
                 if (!last) {
-                    asm.loadMasked(Asm.VPMOVZXWD, 1, next);
-                    asm.shiftLeft(1, 16);
-                    asm.vector(Asm.VPORD, 0, 0, 1);
+                    asm.loadMasked(Asm.VPMOVZXWD, other, next);
+                    asm.shiftLeft(other, 16);
+                    asm.vector(Asm.VPORD, to, to, other);
                 }
             }
         }
@@ -269,12 +270,12 @@ final class Pack {
         asm.ret();
     }
 
-    /// Rows of floats, at most 16 of them, to rows of tiles of bf16: 32 numbers are 64 bytes, and those of the next
-    /// block lie a tile further.
+    /// Rows, at most 16 of them, to rows of tiles of bf16: 32 numbers are 64 bytes, and those of the next block lie a
+    /// tile further.
     /// ```
-    /// void roundToTiles(from, ld, to, rows, blocks)
+    /// void toTiles(from, ld, to, rows, blocks)
     /// ```
-    static void roundToTiles(Asm asm) {
+    static void toTiles(Asm asm, Source source) {
         Reg from = RDI;
         Reg ld = RSI;
         Reg to = RDX;
@@ -285,13 +286,15 @@ final class Pack {
         asm.mov(R11, to);
         asm.mov(RAX, blocks);
         int block = asm.size();
-        asm.prefetch(at(R10, AHEAD));
-        asm.prefetch(at(R10, AHEAD + asm.isa.bytes()));
-        asm.load(0, at(R10, 0));
-        asm.load(1, at(R10, asm.isa.bytes()));
-        asm.vector(Asm.VCVTNE2PS2BF16, 0, 1, 0);
+        for (int i = 0; i < source.each; i++) {
+            asm.prefetch(at(R10, AHEAD + i * asm.isa.bytes()));
+            asm.load(i, at(R10, i * asm.isa.bytes()));
+        }
+        if (source == Source.FLOATS) {
+            asm.vector(Asm.VCVTNE2PS2BF16, 0, 1, 0);
+        }
         asm.store(at(R11, 0), 0);
-        asm.add(R10, 2 * asm.isa.bytes());
+        asm.add(R10, source.each * asm.isa.bytes());
         asm.add(R11, AmxTile.BYTES);
         asm.dec(RAX);
         asm.loop(block);
@@ -303,12 +306,12 @@ final class Pack {
         asm.ret();
     }
 
-    /// Tiles of A from a matrix of floats whose rows run across them: pairs as [#across] makes them, 16 steps along k
-    /// of the masked numbers of `strips` pieces, which follow each other, and each block transposed.
+    /// Tiles of A from a matrix whose rows run across them: pairs as [#across] makes them, 16 steps along k of the
+    /// masked numbers of `strips` pieces, which follow each other, and each block transposed.
     /// ```
-    /// void weaveAndTurn(from, ld, to, strip, strips, blocks, mask, pairs)
+    /// void acrossToTiles(from, ld, to, strip, strips, blocks, mask, pairs)
     /// ```
-    static void weaveAndTurn(Asm asm) {
+    static void acrossToTiles(Asm asm, Source source) {
         Reg from = RDI;
         Reg ld = RSI;
         Reg to = RDX;
@@ -334,20 +337,20 @@ final class Pack {
         int low = AmxTile.SIDE; // the first of the registers that do not hold pairs
         asm.mov(RAX, R10);
         asm.mov(RBP, R12);
-        asm.load(low + 2, at(R13, 0));
+        if (source == Source.FLOATS) {
+            asm.load(low + 2, at(R13, 0));
+        }
         for (int step = 0; step < AmxTile.SIDE; step++) {
             asm.prefetch(at(RBP, 0)); // the rows of the next block
             asm.prefetch(at(RBP, ld, 1, 0));
-            asm.loadMasked(low, at(RAX, 0));
-            asm.loadMasked(low + 1, at(RAX, ld, 1, 0));
-            asm.vector(Asm.VCVTNE2PS2BF16, low, low + 1, low);
-            asm.vector(Asm.VPERMW, step, low + 2, low);
+            gather(asm, source, false, at(RAX, 0), at(RAX, ld, 1, 0), low, low + 2);
+            asm.move(step, low);
             asm.lea(RAX, at(RAX, ld, 2, 0));
             asm.lea(RBP, at(RBP, ld, 2, 0));
         }
         square(asm, R11);
-        asm.add(R10, asm.isa.bytes());
-        asm.add(R12, asm.isa.bytes());
+        asm.add(R10, source.bytes * AmxTile.SIDE);
+        asm.add(R12, source.bytes * AmxTile.SIDE);
         asm.add(R11, strip);
         asm.dec(RBX);
         asm.loop(piece);

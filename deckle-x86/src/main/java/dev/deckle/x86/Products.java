@@ -21,11 +21,10 @@ record Products(Code code, Halves halves) {
     void matmul(
             DType t, int m, int n, int k,
             long a, long ars, long acs, long b, long brs, long bcs, long c, long crs, boolean accumulate, Team team) {
-        if (nothingToAdd(t, m, n, k, c, crs, accumulate)) {
-            return;
+        if (t != DType.F32) {
+            throw new UnsupportedOperationException("x86 has no matrix product of " + t);
         }
-        if (t == DType.BF16) {
-            halves(Source.HALVES, m, n, k, a, ars, acs, b, brs, bcs, c, crs, accumulate, team);
+        if (nothingToAdd(m, n, k, c, crs, accumulate)) {
             return;
         }
         boolean aRows = acs == 1 || k == 1;
@@ -52,24 +51,18 @@ record Products(Code code, Halves halves) {
     }
 
     void matmulRounded(
-            int m, int n, int k,
+            DType ta, DType tb, int m, int n, int k,
             long a, long ars, long acs, long b, long brs, long bcs, long c, long crs, boolean accumulate, Team team) {
-        if (!nothingToAdd(DType.BF16, m, n, k, c, crs, accumulate)) {
-            halves(Source.FLOATS, m, n, k, a, ars, acs, b, brs, bcs, c, crs, accumulate, team);
+        Code code = halves.code()
+                .orElseThrow(() -> new UnsupportedOperationException("x86 has no matrix product of BF16 here"));
+        if (!nothingToAdd(m, n, k, c, crs, accumulate)) {
+            HalfProduct.run(code, Source.of(ta), Source.of(tb), m, n, k, a, ars, acs, b, brs, bcs, c, crs, accumulate,
+                    team);
         }
-    }
-
-    private void halves(
-            Source from, int m, int n, int k,
-            long a, long ars, long acs, long b, long brs, long bcs, long c, long crs, boolean accumulate, Team team) {
-        HalfProduct.run(halves.code().orElseThrow(), from, m, n, k, a, ars, acs, b, brs, bcs, c, crs, accumulate, team);
     }
 
     /// Checks the arguments, and is done with a product of nothing.
-    private boolean nothingToAdd(DType t, int m, int n, int k, long c, long crs, boolean accumulate) {
-        if (t != DType.F32 && (t != DType.BF16 || halves.code().isEmpty())) {
-            throw new UnsupportedOperationException("x86 has no matrix product of " + t + " here");
-        }
+    private static boolean nothingToAdd(int m, int n, int k, long c, long crs, boolean accumulate) {
         if (m < 0 || n < 0 || k < 0 || m > 1 && crs < n) {
             throw new IllegalArgumentException("matmul: expected m, n, k >= 0 and rows of C at least n apart, found m="
                     + m + " n=" + n + " k=" + k + " crs=" + crs);

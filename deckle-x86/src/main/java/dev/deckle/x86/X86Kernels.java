@@ -148,9 +148,9 @@ final class X86Kernels implements Kernels {
 
     @Override
     public void matmulRounded(
-            int m, int n, int k,
+            DType ta, DType tb, int m, int n, int k,
             long a, long ars, long acs, long b, long brs, long bcs, long c, long crs, boolean accumulate, Team team) {
-        products.matmulRounded(m, n, k, a, ars, acs, b, brs, bcs, c, crs, accumulate, team);
+        products.matmulRounded(ta, tb, m, n, k, a, ars, acs, b, brs, bcs, c, crs, accumulate, team);
     }
 
     @Override

@@ -23,7 +23,8 @@ import org.junit.jupiter.api.Test;
 /// What [MatmulTest] asks of the processor's kernels, of those with a model of the matrix unit, which is slow: products
 /// that go to it and no others, each shape and each form once, paired at random.
 class AmxMatmulTest {
-    private static final List<Kind> KINDS = List.of(Kind.WEIGHTS, Kind.ROUNDED);
+    private static final List<Kind> KINDS = List.of(Kind.A_ROUNDED, Kind.BOTH_ROUNDED, Kind.HALVES,
+            Kind.B_ROUNDED);
     private static final int[][] SHAPES = {
         {97, 100, 601}, {129, 257, 130}, {65, 129, 521}, {300, 65, 384}, {50, 40, 2502}, {67, 1000, 65},
     };
@@ -71,8 +72,8 @@ class AmxMatmulTest {
     @Test
     void sumsOfPartsOfK() {
         Random random = new Random(41);
-        MatmulTest.check(kernels, Kind.ROUNDED, 37, 33, 16_391, 1, 0, random, Team.shared());
-        MatmulTest.check(kernels, Kind.WEIGHTS, 37, 33, 16_391, 0, 0, random, Team.shared());
+        MatmulTest.check(kernels, Kind.BOTH_ROUNDED, 37, 33, 16_391, 1, 0, random, Team.shared());
+        MatmulTest.check(kernels, Kind.A_ROUNDED, 37, 33, 16_391, 0, 0, random, Team.shared());
     }
 
     @Test
@@ -95,7 +96,7 @@ class AmxMatmulTest {
     void callsAtOnceDoNotDisturbEachOther() throws Exception {
         try (var callers = Executors.newFixedThreadPool(3)) {
             List<Callable<Boolean>> all = new ArrayList<>();
-            for (int i = 0; i < 2 * SHAPES.length; i++) {
+            for (int i = 0; i < KINDS.size() * SHAPES.length; i++) {
                 int[] s = SHAPES[i % SHAPES.length];
                 int form = i % 4;
                 Kind kind = KINDS.get(i / SHAPES.length);

@@ -225,7 +225,8 @@ class AmxTest {
             Native.setFloat(a + 4 * i, 1);
         }
         Code code = new Code(Isa.AVX512, Asm.VDPBF16PS, Optional.of(unit));
-        HalfProduct.run(code, Source.HALVES, m, n, k, a, k, 1, b, 1, k, C.place((long) m * n, false), n, false,
+        HalfProduct.run(code, Source.FLOATS, Source.HALVES, m, n, k, a, k, 1, b, 1, k, C.place((long) m * n, false), n,
+                false,
                 Team.serial());
         return calls.get();
     }

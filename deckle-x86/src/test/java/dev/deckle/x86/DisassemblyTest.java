@@ -106,10 +106,13 @@ class DisassemblyTest {
                     expect(entry, body, "vpord", halves ? rows - 1 : 0);
                 }
                 case "round" -> expect(entry, body, "vcvtneps2bf16", 2);
-                case "roundToTiles" -> expect(entry, body, "vcvtne2ps2bf16", 1);
-                case "weaveAndTurn" -> {
-                    expect(entry, body, "vcvtne2ps2bf16", n);
-                    expect(entry, body, "vpermw", n);
+                case "toTiles" -> expect(entry, body, "vcvtne2ps2bf16", words[1].equals("FLOATS") ? 1 : 0);
+                case "acrossToTiles" -> {
+                    boolean floats = words[1].equals("FLOATS");
+                    expect(entry, body, "vcvtne2ps2bf16", floats ? n : 0);
+                    expect(entry, body, "vpermw", floats ? n : 0);
+                    expect(entry, body, "vpmovzxwd", floats ? 0 : 2 * n);
+                    expect(entry, body, "vpord", floats ? 0 : n);
                     expect(entry, body, "vshuff32x4", 32);
                 }
                 default -> throw new AssertionError(entry);

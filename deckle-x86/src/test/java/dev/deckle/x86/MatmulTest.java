@@ -45,25 +45,32 @@ class MatmulTest {
         return all;
     }
 
-    /// A product of floats, of floats with bf16, and of floats that are rounded to bf16.
+    /// A product of floats; and of bf16, of which A and B are, or which they are rounded to.
     enum Kind {
-        FLOATS(DType.F32, DType.F32), WEIGHTS(DType.BF16, DType.BF16), ROUNDED(DType.BF16, DType.F32);
+        FLOATS(DType.F32, DType.F32, DType.F32),
+        BOTH_ROUNDED(DType.BF16, DType.F32, DType.F32),
+        A_ROUNDED(DType.BF16, DType.F32, DType.BF16),
+        B_ROUNDED(DType.BF16, DType.BF16, DType.F32),
+        HALVES(DType.BF16, DType.BF16, DType.BF16);
 
         final DType family;
+        final DType a;
         final DType b;
 
-        Kind(DType family, DType b) {
+        Kind(DType family, DType a, DType b) {
             this.family = family;
+            this.a = a;
             this.b = b;
         }
 
         void multiply(
                 Kernels kernels, int m, int n, int k, long a, Matrix ma, long b, Matrix mb, long c, long crs,
                 boolean accumulate, Team team) {
-            if (this == ROUNDED) {
-                kernels.matmulRounded(m, n, k, a, ma.rs, ma.cs, b, mb.rs, mb.cs, c, crs, accumulate, team);
-            } else {
+            if (this == FLOATS) {
                 kernels.matmul(family, m, n, k, a, ma.rs, ma.cs, b, mb.rs, mb.cs, c, crs, accumulate, team);
+            } else {
+                kernels.matmulRounded(this.a, this.b, m, n, k, a, ma.rs, ma.cs, b, mb.rs, mb.cs, c, crs, accumulate,
+                        team);
             }
         }
 
@@ -130,12 +137,12 @@ class MatmulTest {
     void everyFormAtAwkwardSizes(Kernels kernels) {
         Random random = new Random(20);
         Team team = new Team(2);
-        for (int i = 0; i < 1800; i++) {
+        for (int i = 0; i < 3000; i++) {
             int m = SIZES[random.nextInt(SIZES.length)];
             int n = SIZES[random.nextInt(SIZES.length)];
             int k = SIZES[random.nextInt(SIZES.length)];
             int form = i % 9;
-            check(kernels, Kind.values()[i / 9 % 3], m, n, k, form % 3, form / 3, random, team);
+            check(kernels, Kind.values()[i / 9 % Kind.values().length], m, n, k, form % 3, form / 3, random, team);
         }
     }
 
@@ -164,7 +171,6 @@ class MatmulTest {
         if (!kernels.supports(Family.MATMUL, kind.family)) {
             return;
         }
-        DType t = kind.b;
         int[] spares = {0, 1, 5, 64};
         Matrix ma = Matrix.of(m, k, formA, spares[random.nextInt(4)]);
         Matrix mb = Matrix.of(k, n, formB, spares[random.nextInt(4)]);
@@ -172,12 +178,12 @@ class MatmulTest {
         boolean accumulate = random.nextBoolean();
         Guarded ga = ma.span() <= A.floats ? A : new Guarded((int) ma.span());
         Guarded gb = mb.span() <= B.floats ? B : new Guarded((int) mb.span());
-        long a = ga.place(ma.span(), random.nextBoolean());
-        long b = gb.place(mb.span(), t.bytes(), random.nextBoolean());
+        long a = ga.place(ma.span(), kind.a.bytes(), random.nextBoolean());
+        long b = gb.place(mb.span(), kind.b.bytes(), random.nextBoolean());
         boolean atEnd = random.nextBoolean();
         long c = C.place(mc.span(), atEnd);
-        ma.fill(a, random);
-        mb.fill(t, b, random);
+        ma.fill(kind.a, a, random);
+        mb.fill(kind.b, b, random);
         // a hundred floats on the free side, and the gaps between rows
         long all = Math.min(C.floats, mc.span() + 100);
         long from = C.place(all, atEnd);
@@ -202,7 +208,7 @@ class MatmulTest {
                 double sum = accumulate ? before[i * n + j] : 0;
                 double magnitude = Math.abs(sum);
                 for (int l = 0; l < k; l++) {
-                    double product = (double) kind.of(ma.at(a, i, l)) * kind.of(mb.at(t, b, l, j));
+                    double product = (double) kind.of(ma.at(kind.a, a, i, l)) * kind.of(mb.at(kind.b, b, l, j));
                     sum += product;
                     magnitude += Math.abs(product);
                 }
@@ -264,10 +270,11 @@ class MatmulTest {
     @MethodSource("kernels")
     void moreRowsThanTheBuffersToRound(Kernels kernels) {
         Random random = new Random(23);
-        check(kernels, Kind.ROUNDED, 140, 33, 16_391, 1, 0, random, Team.shared());
-        check(kernels, Kind.WEIGHTS, 140, 33, 16_391, 0, 0, random, Team.shared());
-        check(kernels, Kind.ROUNDED, 128, 3, 262_151, 1, 0, random, Team.shared());
-        check(kernels, Kind.WEIGHTS, 127, 2, 270_002, 1, 1, random, Team.shared());
+        check(kernels, Kind.BOTH_ROUNDED, 140, 33, 16_391, 1, 0, random, Team.shared());
+        check(kernels, Kind.A_ROUNDED, 140, 33, 16_391, 0, 0, random, Team.shared());
+        check(kernels, Kind.BOTH_ROUNDED, 128, 3, 262_151, 1, 0, random, Team.shared());
+        check(kernels, Kind.A_ROUNDED, 127, 2, 270_002, 1, 1, random, Team.shared());
+        check(kernels, Kind.HALVES, 128, 3, 262_151, 1, 0, random, Team.shared());
     }
 
     /// Operands and result of one product in fresh memory, multiplied by one team.
@@ -279,7 +286,7 @@ class MatmulTest {
             long b = arena.allocate(4 * mb.span(), 64).address();
             MemorySegment c = arena.allocate(4L * m * n, 64);
             Random random = new Random(m + n + k);
-            ma.fill(a, random);
+            ma.fill(kind.a, a, random);
             mb.fill(kind.b, b, random);
             kind.multiply(kernels, m, n, k, a, ma, b, mb, c.address(), n, false, team);
             return c.toArray(ValueLayout.JAVA_INT);
