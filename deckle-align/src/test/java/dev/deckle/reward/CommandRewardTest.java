@@ -176,12 +176,16 @@ class CommandRewardTest {
         }
     }
 
+    /// At once, unless its fourth answer is still on its way when the third is taken, which a busy machine can do.
     @Test
     void oneThatAnswersAheadIsNotBelieved() throws IOException {
         String ahead = "seq 40 | sed 's/.*/{\"reward\": 9}/' | cat; " + GOOD; // in one piece, however slow it is
         RewardFunction f = Rewards.open("command:" + ahead);
         try (var panel = new RewardPanel(List.of(new Weighted(f, 1)))) {
             Verdict v = panel.judge(THREE);
+            for (int batch = 1; batch < 10 && v.unjudged() == 0; batch++) {
+                v = panel.judge(THREE);
+            }
             assertEquals(Map.of("command", 3L), v.failures());
             assertEquals(3, v.unjudged());
         }

@@ -32,7 +32,7 @@ public final class Normalise {
         } else {
             Rounded.rows(rstd.numel(), n, (first, rows, floats) -> k.rmsNorm(t, xa + first * n * b, wa, floats[0],
                     ra + first * b, rows, n, eps), y);
-            keepAlive(in, w, rstd);
+            Work.keepAlive(in, w, rstd);
         }
         return y;
     }
@@ -57,7 +57,7 @@ public final class Normalise {
         long dwa = dw.address();
         Work.split(rows, each, (from, to) -> k.rmsNormGrad(t, xa + from * n * b, wa, ra + from * b, ga + from * n * b,
                 da + from * n * b, dwa + from / each * n * b, to - from, n));
-        keepAlive(in, w, g, dx, dw, rstd);
+        Work.keepAlive(in, w, g, dx, dw, rstd);
         return sumOfParts(dw);
     }
 
@@ -107,7 +107,7 @@ public final class Normalise {
         Work.split(rows, each, (from, to) -> k.layerNormGrad(t, xa + from * n * b, wa, ma + from * b, ra + from * b,
                 ga + from * n * b, da + from * n * b, dwa + from / each * n * b, dba + from / each * n * b, to - from,
                 n));
-        keepAlive(in, w, g, dx, dw, db, mean, rstd);
+        Work.keepAlive(in, w, g, dx, dw, db, mean, rstd);
         return List.of(sumOfParts(dw), sumOfParts(db));
     }
 
@@ -118,10 +118,6 @@ public final class Normalise {
 
     private static Tensor sumOfParts(Tensor parts) {
         return Reduction.reduce(ReduceFn.SUM, parts, 0).reshape(parts.dim(1));
-    }
-
-    private static void keepAlive(Object... touched) {
-        java.lang.ref.Reference.reachabilityFence(touched);
     }
 
     private static Kernels kernels(DType t) {

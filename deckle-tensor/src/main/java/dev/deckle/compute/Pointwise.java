@@ -10,7 +10,6 @@ import dev.deckle.tensor.DType;
 import dev.deckle.tensor.Shape;
 import dev.deckle.tensor.Tensor;
 import java.lang.foreign.ValueLayout;
-import java.lang.ref.Reference;
 import java.util.List;
 
 /// Element-wise work and copies: finds the rows of the operands and hands them to the kernels.
@@ -245,7 +244,7 @@ public final class Pointwise {
                     g, u, y);
         } else {
             Rounded.rows(y.numel(), 1, (i, n, floats) -> k.swiglu(t, ga + i * w, ua + i * w, floats[0], n), y);
-            keepAlive(g, u);
+            Work.keepAlive(g, u);
         }
         return y;
     }
@@ -271,13 +270,9 @@ public final class Pointwise {
         } else {
             Rounded.rows(g.numel(), 1, (i, n, floats) -> k.swigluGrad(t, ga + i * w, ua + i * w, da + i * w,
                     floats[0], floats[1], n), dg, du);
-            keepAlive(g, u, d);
+            Work.keepAlive(g, u, d);
         }
         return List.of(dg, du);
-    }
-
-    private static void keepAlive(Object... touched) {
-        Reference.reachabilityFence(touched);
     }
 
     private static void move(DType t, long from, long i, long to, long j) {

@@ -24,6 +24,11 @@ final class Rounded {
 
     /// Runs `pass` over all rows of `width` numbers and puts what it computes into `results`, contiguous and of BF16.
     static void rows(long rows, int width, Pass pass, Tensor... results) {
+        rows(rows, width, width, pass, results);
+    }
+
+    /// The same with rows that begin `apart` numbers from each other in the results.
+    static void rows(long rows, int width, long apart, Pass pass, Tensor... results) {
         Kernels k = Door.current().of(Family.ELEMENTWISE, DType.F32);
         long each = Math.max(1, Work.GRAIN / Math.max(1, width));
         long bytes = Float.BYTES * each * width;
@@ -37,7 +42,14 @@ final class Rounded {
                 long some = Math.min(each, to - first);
                 pass.run(first, some, floats);
                 for (int i = 0; i < floats.length; i++) {
-                    k.narrow(floats[i], results[i].address() + 2 * first * width, some * width, false);
+                    long y = results[i].address() + 2 * first * apart;
+                    if (apart == width) {
+                        k.narrow(floats[i], y, some * width, false);
+                    } else {
+                        for (long r = 0; r < some; r++) {
+                            k.narrow(floats[i] + 4 * r * width, y + 2 * r * apart, width, false);
+                        }
+                    }
                 }
             }
         }, results);

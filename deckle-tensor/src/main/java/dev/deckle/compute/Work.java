@@ -27,6 +27,11 @@ final class Work {
         Reference.reachabilityFence(touched);
     }
 
+    /// The memory of these is not given back before here: kernels see addresses only.
+    static void keepAlive(Tensor... touched) {
+        Reference.reachabilityFence(touched);
+    }
+
     /// How many tasks [#split] makes.
     static int tasks(long rows, long each) {
         return Math.toIntExact((rows + each - 1) / each);

@@ -222,6 +222,14 @@ public interface Kernels {
         throw missing();
     }
 
+    /// Both at once, with each exponential computed once: `loss` and `lse` as [#crossEntropy] gives them, and `dlogits`
+    /// as [#crossEntropyGrad] does for a g of 1.
+    default void crossEntropyWithGrad(
+            DType t, long logits, long targets, long loss, long lse, long dlogits, long rows, int classes,
+            long ignore) {
+        throw missing();
+    }
+
     // ---- OPTIMIZER
 
     /// The sum of squares, in f64.

@@ -356,12 +356,26 @@ public final class ScalarKernels implements Kernels {
     public void crossEntropyGrad(
             DType t, long logits, long targets, long lse, long g, long dlogits, long rows, int classes, long ignore) {
         for (long r = 0; r < rows; r++) {
-            long target = Native.getLong(targets + 8 * r);
-            for (int j = 0; j < classes; j++) {
-                double p = Math.exp(get(t, logits, r * classes + j) - get(t, lse, r));
-                double d = target == ignore ? 0 : get(t, g, r) * (p - (j == target ? 1 : 0));
-                set(t, dlogits, r * classes + j, d);
-            }
+            crossEntropyGrad(t, logits, targets, get(t, lse, r), get(t, g, r), dlogits, r, classes, ignore);
+        }
+    }
+
+    private static void crossEntropyGrad(
+            DType t, long logits, long targets, double lse, double g, long dlogits, long r, int classes, long ignore) {
+        long target = Native.getLong(targets + 8 * r);
+        for (int j = 0; j < classes; j++) {
+            double p = Math.exp(get(t, logits, r * classes + j) - lse);
+            set(t, dlogits, r * classes + j, target == ignore ? 0 : g * (p - (j == target ? 1 : 0)));
+        }
+    }
+
+    @Override
+    public void crossEntropyWithGrad(
+            DType t, long logits, long targets, long loss, long lse, long dlogits, long rows, int classes,
+            long ignore) {
+        crossEntropy(t, logits, targets, loss, lse, rows, classes, ignore);
+        for (long r = 0; r < rows; r++) {
+            crossEntropyGrad(t, logits, targets, get(t, lse, r), 1, dlogits, r, classes, ignore);
         }
     }
 

@@ -202,6 +202,14 @@ public final class VectorKernels implements Kernels {
     }
 
     @Override
+    public void crossEntropyWithGrad(
+            DType t, long logits, long targets, long loss, long lse, long dlogits, long rows, int classes,
+            long ignore) {
+        check(t);
+        Softmax.crossEntropyWithGrad(logits, targets, loss, lse, dlogits, rows, classes, ignore);
+    }
+
+    @Override
     public double sumOfSquares(DType t, long x, long n) {
         check(t);
         return Reduce.sumOfSquares(x, n);

@@ -264,6 +264,16 @@ class RowsTest {
             twin.same(lse, 1e-6, 1e-6, "lse of " + n);
             // 1000 has an ulp of 6e-5, which is what lse is rounded to
             twin.same(dlogits, 2e-6, 1e-5, "cross entropy gradient of " + n);
+            twin.run(k -> k.crossEntropyWithGrad(
+                    F32, logits.at(), targets, loss.at(), lse.at(), dlogits.at(), 4, n, -100));
+            twin.same(loss, 2e-6, 1e-6, "cross entropy with its gradient of " + n);
+            twin.same(lse, 1e-6, 1e-6, "lse with the gradient of " + n);
+            twin.same(dlogits, 2e-6, 1e-5, "gradient with the cross entropy of " + n);
+            var copy = twin.array(values);
+            twin.run(k -> k.crossEntropyWithGrad(
+                    F32, copy.at(), targets, loss.at(), lse.at(), copy.at(), 4, n, -100));
+            twin.same(loss, 2e-6, 1e-6, "cross entropy with its gradient in place");
+            twin.same(copy, 2e-6, 1e-5, "gradient with the cross entropy in place");
             twin.run(k -> k.crossEntropyGrad(
                     F32, logits.at(), targets, lse.at(), g.at(), logits.at(), 4, n, -100));
             twin.same(logits, 2e-6, 1e-5, "cross entropy gradient in place");

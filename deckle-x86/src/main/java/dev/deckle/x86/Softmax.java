@@ -14,6 +14,7 @@ final class Softmax {
     private final Kernel logGradient;
     private final Kernel logSum;
     private final Kernel lossGradient;
+    private final Kernel lossWithGradient;
 
     Softmax(Isa isa) {
         softmax = new Kernel(isa, Softmax::softmax);
@@ -22,6 +23,7 @@ final class Softmax {
         logGradient = new Kernel(isa, Softmax::logGradient);
         logSum = new Kernel(isa, Softmax::logSum);
         lossGradient = new Kernel(isa, Softmax::lossGradient);
+        lossWithGradient = new Kernel(isa, Softmax::lossWithGradient);
     }
 
     void forward(boolean log, long x, long y, long rows, int n) {
@@ -87,14 +89,29 @@ final class Softmax {
 
     /// `loss = log sum exp(logits) - logits[target]` by row.
     void crossEntropy(long logits, long targets, long loss, long lse, long rows, int classes, long ignore) {
+        float[] chosen = chosen(logits, targets, rows, classes, ignore);
         logSum.call(rows, classes, logits, lse, loss);
-        for (long r = 0; r < rows; r++) {
-            long target = Native.getLong(targets + 8 * r);
-            double max = Native.getFloat(lse + 4 * r);
-            double log = Native.getFloat(loss + 4 * r);
-            Native.setFloat(lse + 4 * r, (float) (max + log));
-            Native.setFloat(loss + 4 * r, target == ignore ? 0
-                    : (float) (log + (max - Native.getFloat(logits + 4 * (r * classes + target)))));
+        losses(chosen, targets, loss, lse, ignore);
+    }
+
+    /// The logit of each target.
+    private static float[] chosen(long logits, long targets, long rows, int classes, long ignore) {
+        float[] chosen = new float[(int) rows];
+        for (int r = 0; r < rows; r++) {
+            long target = Native.getLong(targets + 8L * r);
+            chosen[r] = target == ignore ? 0 : Native.getFloat(logits + 4 * ((long) r * classes + target));
+        }
+        return chosen;
+    }
+
+    /// From the largest logit in `lse` and the logarithm of the sum of the exponentials below it in `loss`.
+    private static void losses(float[] chosen, long targets, long loss, long lse, long ignore) {
+        for (int r = 0; r < chosen.length; r++) {
+            boolean counts = Native.getLong(targets + 8L * r) != ignore;
+            double max = Native.getFloat(lse + 4L * r);
+            double log = Native.getFloat(loss + 4L * r);
+            Native.setFloat(lse + 4L * r, (float) (max + log));
+            Native.setFloat(loss + 4L * r, counts ? (float) (log + (max - chosen[r])) : 0);
         }
     }
 
@@ -116,14 +133,18 @@ final class Softmax {
             long logits, long targets, long lse, long g, long dlogits, long rows, int classes, long ignore) {
         lossGradient.call(rows, classes, logits, lse, g, dlogits);
         for (long r = 0; r < rows; r++) {
-            long row = dlogits + 4 * r * classes;
-            long target = Native.getLong(targets + 8 * r);
-            if (target == ignore) {
-                Native.zero(row, 4L * classes);
-            } else {
-                long at = row + 4 * target;
-                Native.setFloat(at, Native.getFloat(at) - Native.getFloat(g + 4 * r));
-            }
+            lessTarget(dlogits, r, Native.getLong(targets + 8 * r), Native.getFloat(g + 4 * r), classes, ignore);
+        }
+    }
+
+    /// A row of gradients whose target has been treated like the others.
+    private static void lessTarget(long dlogits, long r, long target, float g, int classes, long ignore) {
+        long row = dlogits + 4 * r * classes;
+        if (target == ignore) {
+            Native.zero(row, 4L * classes);
+        } else {
+            long at = row + 4 * target;
+            Native.setFloat(at, Native.getFloat(at) - g);
         }
     }
 
@@ -136,5 +157,34 @@ final class Softmax {
         var g = r.column();
         var dx = r.floats(n);
         r.rows(rows, () -> r.each(n, dx.set(Functions.exp(x.minus(lse.load())).times(g.load()))));
+    }
+
+    void crossEntropyWithGrad(
+            long logits, long targets, long loss, long lse, long dlogits, long rows, int classes, long ignore) {
+        float[] chosen = chosen(logits, targets, rows, classes, ignore);
+        lossWithGradient.call(rows, classes, logits, lse, loss, dlogits);
+        losses(chosen, targets, loss, lse, ignore);
+        for (long r = 0; r < rows; r++) {
+            lessTarget(dlogits, r, Native.getLong(targets + 8 * r), 1, classes, ignore);
+        }
+    }
+
+    /// What [#logSum] gives, and the softmax.
+    private static void lossWithGradient(Routine r) {
+        var rows = r.count();
+        var n = r.count();
+        Value x = r.floats(n).load();
+        var largest = r.column();
+        var logSum = r.column();
+        var dx = r.floats(n);
+        r.rows(rows, () -> {
+            Value max = max(r, n, x);
+            r.once(largest.set(max));
+            Value e = Functions.exp(x.minus(max));
+            Value sum = r.sum(n, e, dx.set(e));
+            r.once(logSum.set(Functions.log(sum)));
+            Value scale = r.once(sum.reciprocal());
+            r.each(n, dx.set(dx.load().times(scale)));
+        });
     }
 }

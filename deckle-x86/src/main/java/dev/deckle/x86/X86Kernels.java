@@ -248,6 +248,14 @@ final class X86Kernels implements Kernels {
     }
 
     @Override
+    public void crossEntropyWithGrad(
+            DType t, long logits, long targets, long loss, long lse, long dlogits, long rows, int classes,
+            long ignore) {
+        check(t);
+        softmax.crossEntropyWithGrad(logits, targets, loss, lse, dlogits, rows, classes, ignore);
+    }
+
+    @Override
     public double sumOfSquares(DType t, long x, long n) {
         check(t);
         return adam.sumOfSquares(x, n);

@@ -121,6 +121,7 @@ class EdgesTest {
         if (n > 1) {
             k.crossEntropy(F32, x, targets, mean, rstd, ROWS, n, -1);
             k.crossEntropyGrad(F32, x, targets, rstd, mean, y, ROWS, n, -1);
+            k.crossEntropyWithGrad(F32, x, targets, mean, rstd, y, ROWS, n, -1);
         }
         for (ReduceFn f : ReduceFn.values()) {
             k.reduce(F32, f, x, mean, ROWS, n, 1);
