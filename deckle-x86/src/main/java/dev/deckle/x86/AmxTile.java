@@ -65,9 +65,7 @@ record AmxTile(int down, int across) {
     }
 
     void emit(Asm asm) {
-        for (Reg r : SAVED) {
-            asm.push(r);
-        }
+        asm.push(SAVED);
         asm.tileConfig(at(SHAPES, 0));
         asm.zero(STRIDE);
         asm.add(STRIDE, ROW);
@@ -102,9 +100,7 @@ record AmxTile(int down, int across) {
         asm.dec(ARG_PANELS);
         asm.loop(panel);
         asm.tileRelease();
-        for (int i = SAVED.length - 1; i >= 0; i--) {
-            asm.pop(SAVED[i]);
-        }
+        asm.pop(SAVED);
         asm.ret();
     }
 

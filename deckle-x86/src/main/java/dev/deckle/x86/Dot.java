@@ -48,9 +48,7 @@ record Dot(int rows, Op multiply) {
     }
 
     void emit(Asm asm) {
-        for (Reg r : SAVED) {
-            asm.push(r);
-        }
+        asm.push(SAVED);
         asm.lea(LDX3, at(LDX, LDX, 2, 0));
         asm.lea(LDX5, at(LDX, LDX, 4, 0));
         asm.lea(LDW3, at(LDW, LDW, 2, 0));
@@ -94,9 +92,7 @@ record Dot(int rows, Op multiply) {
         asm.lea(W, at(W, LDW, 4, 0));
         asm.dec(ARG_GROUPS);
         asm.loop(group);
-        for (int i = SAVED.length - 1; i >= 0; i--) {
-            asm.pop(SAVED[i]);
-        }
+        asm.pop(SAVED);
         asm.vzeroupper();
         asm.ret();
     }

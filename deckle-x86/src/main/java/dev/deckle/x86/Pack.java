@@ -49,9 +49,7 @@ final class Pack {
         Reg step = R14;
         Reg left = R15;
         Reg[] saved = {RBX, RBP, R12, R13, R14, R15};
-        for (Reg r : saved) {
-            asm.push(r);
-        }
+        asm.push(saved);
         Mem blocks = argument(saved, 0);
         Mem steps = argument(saved, 1);
         asm.mov(RAX, argument(saved, 2));
@@ -106,9 +104,7 @@ final class Pack {
         asm.loop(along);
         asm.dec(blocks);
         asm.loop(nextBlock);
-        for (int i = saved.length - 1; i >= 0; i--) {
-            asm.pop(saved[i]);
-        }
+        asm.pop(saved);
         asm.vzeroupper();
         asm.ret();
     }
@@ -319,9 +315,7 @@ final class Pack {
         Reg strips = R8;
         Reg blocks = R9;
         Reg[] saved = {RBX, RBP, R12, R13};
-        for (Reg r : saved) {
-            asm.push(r);
-        }
+        asm.push(saved);
         asm.mov(RAX, argument(saved, 0));
         asm.mask(RAX);
         asm.mov(R13, argument(saved, 1));
@@ -357,9 +351,7 @@ final class Pack {
         asm.add(to, AmxTile.BYTES);
         asm.dec(blocks);
         asm.loop(block);
-        for (int i = saved.length - 1; i >= 0; i--) {
-            asm.pop(saved[i]);
-        }
+        asm.pop(saved);
         asm.vzeroupper();
         asm.ret();
     }

@@ -87,9 +87,7 @@ record Tile(int rows, Form form, Width width, Op multiply) {
 
     void emit(Asm asm) {
         int free = rows * vectors(); // accumulators come first, row by row
-        for (Reg r : SAVED) {
-            asm.push(r);
-        }
+        asm.push(SAVED);
         asm.push(B);
         asm.push(A);
         asm.mov(STRIP, ARG_STRIP);
@@ -170,9 +168,7 @@ record Tile(int rows, Form form, Width width, Op multiply) {
         asm.vzeroupper();
         asm.pop(A);
         asm.pop(B);
-        for (int i = SAVED.length - 1; i >= 0; i--) {
-            asm.pop(SAVED[i]);
-        }
+        asm.pop(SAVED);
         asm.ret();
     }
 

@@ -120,9 +120,7 @@ final class Trial {
     /// `long child(ten arguments, function)`: the child's number, or the error, negative. It returns in the parent
     /// only.
     private static void child(Asm asm) {
-        for (Reg r : ARGUMENTS) {
-            asm.push(r);
-        }
+        asm.push(ARGUMENTS);
         system(asm, CLONE, 0, 0); // nothing is shared, no signal at the end, the same stack
         asm.test(RAX);
         int inChild = asm.skipIfZero();
@@ -145,9 +143,7 @@ final class Trial {
         system(asm, PRCTL, SET_DUMPABLE, 0); // it may fail, and not leave a core file
         system(asm, ALARM, SECONDS, 0);
         asm.add(RSP, 8 * ACTION_WORDS);
-        for (int i = ARGUMENTS.length - 1; i >= 0; i--) {
-            asm.pop(ARGUMENTS[i]);
-        }
+        asm.pop(ARGUMENTS);
         // Without the way back into Java on the stack, the call puts its own in that place: the function finds its
         // arguments where they are.
         asm.pop(RAX);

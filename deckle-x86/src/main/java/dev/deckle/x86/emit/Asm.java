@@ -464,14 +464,20 @@ public final class Asm {
         general(0x31, r.ordinal(), r);
     }
 
-    public void push(Reg r) {
-        rex(0, 0, high(r));
-        put(0x50 | r.ordinal() & 7);
+    /// One after the other.
+    public void push(Reg... registers) {
+        for (Reg r : registers) {
+            rex(0, 0, high(r));
+            put(0x50 | r.ordinal() & 7);
+        }
     }
 
-    public void pop(Reg r) {
-        rex(0, 0, high(r));
-        put(0x58 | r.ordinal() & 7);
+    /// What a push of the same registers has put there.
+    public void pop(Reg... registers) {
+        for (int i = registers.length - 1; i >= 0; i--) {
+            rex(0, 0, high(registers[i]));
+            put(0x58 | registers[i].ordinal() & 7);
+        }
     }
 
     /// Into the first-level cache; never faults.

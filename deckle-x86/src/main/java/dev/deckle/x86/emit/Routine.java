@@ -68,9 +68,7 @@ public final class Routine {
 
     public Routine(Isa isa) {
         asm = new Asm(isa);
-        for (Reg r : SAVED) {
-            asm.push(r);
-        }
+        asm.push(SAVED);
         pool = asm.leaAhead(CONSTANTS);
     }
 
@@ -329,9 +327,7 @@ public final class Routine {
     }
 
     public Finished finish() {
-        for (int i = SAVED.length - 1; i >= 0; i--) {
-            asm.pop(SAVED[i]);
-        }
+        asm.pop(SAVED);
         asm.vzeroupper();
         asm.ret();
         int end = asm.size();
