@@ -30,8 +30,8 @@ final class HalfProduct {
     static void run(
             Code code, Source fromA, Source fromB, int m, int n, int k,
             long a, long ars, long acs, long b, long brs, long bcs, long c, long crs, boolean accumulate, Team team) {
-        Optional<Operand> left = asItLies(fromA, m, k, a, ars, acs);
-        Optional<Operand> right = asItLies(fromB, n, k, b, bcs, brs);
+        Optional<Operand> left = asItLies(fromA, m, k, a, ars, acs, true);
+        Optional<Operand> right = asItLies(fromB, n, k, b, bcs, brs, false);
         int steps = (k + 1) / 2;
         if (left.isPresent() && right.isPresent()) {
             multiply(new Product(code, m, n, steps, k % 2 != 0, left.get(), right.get(), c, 4 * crs, accumulate, team));
@@ -44,13 +44,15 @@ final class HalfProduct {
         }
     }
 
-    /// An operand that need not be copied: where pairs are read in place, no line may end with half of one.
+    /// An operand that need not be copied.
     ///
     /// @param apart from a line to the next: a row of A, a column of B
     /// @param along from a number of a line to the next
-    private static Optional<Operand> asItLies(Source from, int lines, int k, long start, long apart, long along) {
+    /// @param odd whether lines that lie as pairs may end with half of one
+    private static Optional<Operand> asItLies(
+            Source from, int lines, int k, long start, long apart, long along, boolean odd) {
         boolean halves = from == Source.HALVES;
-        if ((along == 1 || k == 1) && !(halves && k % 2 != 0)) {
+        if ((along == 1 || k == 1) && (!halves || odd || k % 2 == 0)) {
             return Optional.of(new Operand(halves ? Source.READY : from, start, Form.ROWS, from.bytes * apart));
         }
         return apart == 1 || lines == 1
@@ -65,7 +67,7 @@ final class HalfProduct {
     }
 
     private static void multiply(Product p) {
-        if (p.packsA() || p.a().source() == Source.READY) {
+        if (p.packsA() || p.a().source() == Source.READY && !p.odd()) {
             p.run();
             return;
         }

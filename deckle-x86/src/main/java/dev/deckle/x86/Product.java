@@ -22,7 +22,7 @@ import java.lang.foreign.MemorySegment;
 /// Strides are in bytes. With B in ROWS it is transposed, as in x W^T: its columns are contiguous.
 ///
 /// @param k in steps of four bytes
-/// @param odd the last step of operands that are yet to be made pairs has one number only
+/// @param odd the last step of operands that are yet to be made pairs, or of rows of A, has one number only
 record Product(
         Code code, int m, int n, int k, boolean odd, Operand a, Operand b, long c, long ldc, boolean accumulate,
         Team team) implements Panels {
@@ -227,16 +227,21 @@ record Product(
         }
     }
 
-    /// Rows of an operand, ready or rounded, to rows `ld` apart.
+    /// Rows of an operand, ready or rounded, to rows `ld` apart. Of half a pair the other half is 0.
     void round(Operand x, int i0, int rows, int k0, int kn, long to, long ld) {
+        int half = endsOdd(k0, kn) ? 1 : 0;
         if (x.source() == Source.READY) {
+            long bytes = 4L * kn - 2 * half;
             for (int i = 0; i < rows; i++) {
-                Native.copy(x.at(i0 + i, k0), to + i * ld, 4L * kn);
+                Native.copy(x.at(i0 + i, k0), to + i * ld, bytes);
+                if (half > 0) {
+                    Native.zero(to + i * ld + bytes, 2);
+                }
             }
             return;
         }
         int lanes = code.isa.lanes;
-        int numbers = 2 * kn - (endsOdd(k0, kn) ? 1 : 0);
+        int numbers = 2 * kn - half;
         long mask = numbers % lanes == 0 ? 0 : code.mask(numbers % lanes);
         NativeCall.call(code.round(), x.at(i0, k0), x.ld(), to, ld, rows, numbers / lanes, mask, 0, 0, 0, 0);
     }
