@@ -93,20 +93,24 @@ public final class SelfTest {
         double small = compare(chosen, (k, out) -> {
             k.matmulRounded(t, half, ROWS, ROWS, N, x, N, 1, w, 1, N, out, N, true, Team.shared());
             k.matmulRounded(t, t, ROWS, N - ROWS, ROWS, x, 1, N, x, N, 1, out + 4 * ROWS, N, true, Team.shared());
+            k.matmulRounded(half, half, ROWS, ROWS, N, w, N, 1, w, 1, N, out, N, true, Team.shared());
         });
-        return Math.max(small, largeHalfError(chosen));
+        return Math.max(small, Math.max(largeHalfError(chosen, t), largeHalfError(chosen, half)));
     }
 
     /// A product that is large enough for a matrix unit. The definition takes some rows and columns, at least one of
     /// each in each of its tiles: all of them, before Java has compiled it, would take tens of milliseconds.
-    private double largeHalfError(Kernels chosen) {
+    private double largeHalfError(Kernels chosen, DType ta) {
         int m = 49;
         int n = 301;
         int k = 304;
         int down = 16;
         int across = 15;
         int period = 4099; // of the weights, whose rows differ
-        long x = fill(m * k);
+        long x = ta == DType.BF16 ? allocate(2L * m * k) : fill(m * k);
+        if (ta == DType.BF16) {
+            fillHalves(x, m * k);
+        }
         long w = allocate(2L * n * k);
         fillHalves(w, period);
         for (int i = period; i < n * k; i += period) {
@@ -115,10 +119,9 @@ public final class SelfTest {
         int columns = Math.ceilDiv(n, across);
         long a = allocate(4L * m * n);
         long b = allocate(4L * Math.ceilDiv(m, down) * columns);
-        chosen.matmulRounded(DType.F32, DType.BF16, m, n, k, x, k, 1, w, 1, k, a, n, false, Team.shared());
-        ScalarKernels.INSTANCE.matmulRounded(DType.F32, DType.BF16, Math.ceilDiv(m, down), columns, k, x, down * k, 1,
-                w, 1, across * k,
-                b, columns, false, Team.shared());
+        chosen.matmulRounded(ta, DType.BF16, m, n, k, x, k, 1, w, 1, k, a, n, false, Team.shared());
+        ScalarKernels.INSTANCE.matmulRounded(ta, DType.BF16, Math.ceilDiv(m, down), columns, k, x, down * k, 1, w, 1,
+                across * k, b, columns, false, Team.shared());
         double worst = 0;
         for (int i = 0; i * down < m; i++) {
             for (int j = 0; j < columns; j++) {

@@ -91,21 +91,21 @@ final class Softmax {
         for (long r = 0; r < rows; r++) {
             long row = 4 * r * classes;
             long target = Native.getLong(targets + 8 * r);
-            if (target == ignore) {
-                crossEntropy(logits + row, targets + 8 * r, loss + 4 * r, lse + 4 * r, 1, classes, ignore);
-                Native.zero(dlogits + row, 4L * classes);
-                continue;
-            }
-            float chosen = Native.getFloat(logits + row + 4 * target);
+            boolean counts = target != ignore;
+            float chosen = counts ? Native.getFloat(logits + row + 4 * target) : 0;
             float max = Reduce.maxOfNumbers(logits + row, classes, 1);
             Exp.map(logits + row, dlogits + row, classes, 1, -max);
             double sum = Reduce.sum(dlogits + row, classes);
             double logSum = max + Math.log(sum);
             Native.setFloat(lse + 4 * r, (float) logSum);
-            Native.setFloat(loss + 4 * r, (float) (logSum - chosen));
-            Elementwise.affine(dlogits + row, (float) (1 / sum), 0, dlogits + row, classes);
-            long at = dlogits + row + 4 * target;
-            Native.setFloat(at, Native.getFloat(at) - 1);
+            Native.setFloat(loss + 4 * r, counts ? (float) (logSum - chosen) : 0);
+            if (counts) {
+                Elementwise.affine(dlogits + row, (float) (1 / sum), 0, dlogits + row, classes);
+                long at = dlogits + row + 4 * target;
+                Native.setFloat(at, Native.getFloat(at) - 1);
+            } else {
+                Native.zero(dlogits + row, 4L * classes);
+            }
         }
     }
 }

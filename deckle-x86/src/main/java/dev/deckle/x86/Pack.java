@@ -328,17 +328,16 @@ final class Pack {
         }
         asm.mov(R12, from);
         int piece = asm.size();
-        int low = AmxTile.SIDE; // the first of the registers that do not hold pairs
+        int pairs = AmxTile.SIDE + 1; // the first of the registers that no step needs
         asm.mov(RAX, R10);
         asm.mov(RBP, R12);
         if (source == Source.FLOATS) {
-            asm.load(low + 2, at(R13, 0));
+            asm.load(pairs, at(R13, 0));
         }
         for (int step = 0; step < AmxTile.SIDE; step++) {
             asm.prefetch(at(RBP, 0)); // the rows of the next block
             asm.prefetch(at(RBP, ld, 1, 0));
-            gather(asm, source, false, at(RAX, 0), at(RAX, ld, 1, 0), low, low + 2);
-            asm.move(step, low);
+            gather(asm, source, false, at(RAX, 0), at(RAX, ld, 1, 0), step, pairs);
             asm.lea(RAX, at(RAX, ld, 2, 0));
             asm.lea(RBP, at(RBP, ld, 2, 0));
         }
